@@ -1,0 +1,79 @@
+"""What a factory takes, held against what a config gives it: names, presence and types."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from typing import Any, get_type_hints
+
+from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
+
+from harness.errors import did_you_mean
+
+# A factory may be any callable of any engine: nothing narrower is true of all of them.
+Factory = Callable[..., Any]
+
+
+def misfits(
+    factory: Factory, given: Mapping[str, object], own: tuple[str, ...] = ("rng",)
+) -> Iterator[tuple[str, str]]:
+    """Every (argument, message) that keeps `factory(**given)` from being a good call.
+
+    `own` are arguments that the harness hands over itself, so no config may.
+    """
+    takes, is_open = _signature(factory)
+    names = [name for name in takes if name not in own]
+    for name, value in given.items():
+        if name in names:
+            problem = _type_problem(factory, name, value)
+            if problem:
+                yield name, problem
+        elif not is_open:
+            known = ", ".join(names) or "no arguments"
+            yield name, f"is no argument here.{did_you_mean(name, names)} It takes: {known}"
+    for name in names:
+        if takes[name].default is inspect.Parameter.empty and name not in given:
+            yield name, "is missing"
+
+
+def accepts(factory: Factory, name: str) -> bool:
+    """Whether `factory` has an argument of that name."""
+    return name in _signature(factory)[0]
+
+
+def _signature(factory: Factory) -> tuple[dict[str, inspect.Parameter], bool]:
+    """Named parameters, and whether any other name is taken too (**kwargs)."""
+    parameters = inspect.signature(factory).parameters
+    positional = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    named = {name: p for name, p in parameters.items() if p.kind not in positional}
+    return named, any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+
+
+def _type_problem(factory: Factory, name: str, value: object) -> str:
+    adapter = _adapter(factory, name)
+    if adapter is None:
+        return ""
+    try:
+        adapter.validate_python(as_tuples(value), strict=True)
+    except ValidationError as error:
+        expected = error.errors()[0]["msg"].removeprefix("Input ")
+        return f"{expected}, got {value!r}"
+    return ""
+
+
+@lru_cache(maxsize=512)
+def _adapter(factory: Factory, name: str) -> TypeAdapter[Any] | None:
+    """The judge for one argument's annotation; None when there is none to go by."""
+    try:
+        hints = get_type_hints(
+            getattr(factory, "__init__", factory) if isinstance(factory, type) else factory
+        )
+        return TypeAdapter(hints[name], config=ConfigDict(arbitrary_types_allowed=True))
+    except (KeyError, NameError, TypeError, AttributeError, PydanticSchemaGenerationError):
+        return None
+
+
+def as_tuples(value: object) -> object:
+    """YAML has lists, signatures have tuples: [2, 2] -> (2, 2), at any depth."""
+    return tuple(map(as_tuples, value)) if isinstance(value, list) else value

@@ -1,0 +1,29 @@
+"""A small numpy autograd engine with PyTorch's names, meanings and defaults.
+
+With this package one can
+
+    build tensors and differentiate through any op      Tensor, ops, no_grad
+    add an op with its own backward                     Function
+    build models of layers                              nn
+    train them                                          optim
+    check a gradient against finite differences         gradcheck
+"""
+
+from harness.autograd import nn, ops, optim
+from harness.autograd.errors import AutogradError, GraphError, ShapeError
+from harness.autograd.function import Function
+from harness.autograd.gradcheck import gradcheck
+from harness.autograd.tensor import Tensor, no_grad
+
+__all__ = [
+    "AutogradError",
+    "Function",
+    "GraphError",
+    "ShapeError",
+    "Tensor",
+    "gradcheck",
+    "nn",
+    "no_grad",
+    "ops",
+    "optim",
+]

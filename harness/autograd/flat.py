@@ -1,0 +1,62 @@
+"""One flat buffer for all parameters and one for their gradients.
+
+Parameters become views into it, so that an optimizer step is a handful of numpy calls
+however many tensors there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from harness.autograd.tensor import Tensor
+
+
+class Flat:
+    """Parameters of one dtype, laid end to end in `data`, their gradients in `grad`."""
+
+    def __init__(self, parameters: Sequence[Tensor]) -> None:
+        self.parameters = list(parameters)
+        sizes = [parameter.size for parameter in self.parameters]
+        self.ends = np.cumsum(sizes).tolist()
+        self.starts = [0, *self.ends[:-1]]
+        self.data = np.concatenate([parameter.data.ravel() for parameter in self.parameters])
+        self.grad = np.zeros_like(self.data)
+        self._data_views = [self._view(self.data, i) for i in range(len(sizes))]
+        self._grad_views = [self._view(self.grad, i) for i in range(len(sizes))]
+        for parameter, data, grad in zip(
+            self.parameters, self._data_views, self._grad_views, strict=True
+        ):
+            parameter.data = data
+            parameter._grad_buffer = grad
+
+    def _view(self, buffer: np.ndarray, i: int) -> np.ndarray:
+        return buffer[self.starts[i] : self.ends[i]].reshape(self.parameters[i].shape)
+
+    def gather(self) -> list[bool]:
+        """Bring the buffers up to date and say which parameters have a gradient.
+
+        Data or gradients that somebody assigned since the last step are copied in, so
+        `parameter.grad = array` and `parameter.data = array` keep their meaning.
+        """
+        arrived = []
+        for parameter, data, grad in zip(
+            self.parameters, self._data_views, self._grad_views, strict=True
+        ):
+            if parameter.data is not data:
+                data[...] = parameter.data
+                parameter.data = data
+            if parameter.grad is not None and parameter.grad is not grad:
+                grad[...] = parameter.grad
+            arrived.append(parameter.grad is not None)
+        return arrived
+
+    def runs(self, arrived: Sequence[bool], steps: Sequence[int]) -> Iterator[tuple[slice, int]]:
+        """Stretches of the buffers whose parameters all have a gradient and equal step counts."""
+        if all(arrived) and steps.count(steps[0]) == len(steps):
+            yield slice(0, self.ends[-1]), steps[0]
+            return
+        for i, has_gradient in enumerate(arrived):
+            if has_gradient:
+                yield slice(self.starts[i], self.ends[i]), steps[i]

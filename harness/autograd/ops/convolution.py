@@ -1,0 +1,112 @@
+"""conv2d: cross-correlation of images with kernels, as one matrix product."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.autograd.errors import ShapeError
+from harness.autograd.function import Function
+from harness.autograd.kernels import window_views
+from harness.autograd.opcase import OpCase
+from harness.autograd.windows import Pair, Windows
+
+if TYPE_CHECKING:
+    from harness.autograd.tensor import Tensor
+
+
+def _columns(x: np.ndarray, windows: Windows) -> np.ndarray:
+    """Every window of x as a column: (N, C, H, W) -> (C*KH*KW, N*H'*W').
+
+    Channels go first, so that each of the KH*KW copies runs over long contiguous rows.
+    """
+    images = windows.pad(x.transpose(1, 0, 2, 3))  # (C, N, H, W)
+    channels, count = images.shape[:2]
+    shape = (channels, windows.kernel[0] * windows.kernel[1], count, *windows.out)
+    columns = np.empty(shape, dtype=x.dtype)
+    views = window_views(images, windows.kernel, windows.stride, windows.out)
+    for place, view in enumerate(views):
+        columns[:, place] = view
+    return columns.reshape(shape[0] * shape[1], -1)
+
+
+def _images(columns: np.ndarray, shape: tuple[int, ...], windows: Windows) -> np.ndarray:
+    """The way back: add every column up where it was taken from, giving (N, C, H, W)."""
+    count, channels, height, width = shape
+    (top, left), out = windows.padding, windows.out
+    images = np.zeros((channels, count, height + 2 * top, width + 2 * left), columns.dtype)
+    places = columns.reshape(channels, windows.kernel[0] * windows.kernel[1], count, *out)
+    views = window_views(images, windows.kernel, windows.stride, out)
+    for place, view in enumerate(views):
+        view += places[:, place]
+    return windows.crop(images).transpose(1, 0, 2, 3)
+
+
+class Conv2dBackward(Function):
+    """With X the columns of x: y = W X + b, so dW = G X^T, db = row sums of G, dX = W^T G."""
+
+    def __init__(
+        self,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        columns: np.ndarray,
+        windows: Windows,
+    ) -> None:
+        if bias is None:
+            super().__init__(x, weight)
+        else:
+            super().__init__(x, weight, bias)
+        self.columns = columns
+        self.windows = windows
+
+    def apply(self, grad_output: np.ndarray) -> tuple[np.ndarray | None, ...]:
+        x, weight = self.saved_tensors[:2]
+        kernels = weight.data.reshape(len(weight), -1)  # (F, C*KH*KW)
+        g = grad_output.transpose(1, 0, 2, 3).reshape(len(weight), -1)  # (F, N*H'*W')
+        grad_x = _images(kernels.T @ g, x.shape, self.windows) if x.in_graph else None
+        grad_weight = (g @ self.columns.T).reshape(weight.shape)
+        if len(self.saved_tensors) == 2:
+            return grad_x, grad_weight
+        return grad_x, grad_weight, np.add.reduce(g, axis=1)
+
+
+def conv2d(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Pair = 1,
+    padding: Pair = 0,
+) -> Tensor:
+    """Slide `weight` over `x` (cross-correlation, as every deep-learning library does).
+
+    Shapes: x (N, C, H, W); weight (F, C, KH, KW); bias (F,) or None.
+    Returns (N, F, H', W') with H' = (H + 2*padding - KH) // stride + 1.
+    Raises ShapeError when the channels disagree or the window does not fit.
+    Source: LeCun et al. 1998, section II; im2col after Chellapilla et al. 2006.
+    """
+    windows = Windows.fit("conv2d", x.shape, weight.shape[2:], stride, padding)  # type: ignore[arg-type]  # weight is 4-D
+    if x.shape[1] != weight.shape[1]:
+        raise ShapeError(
+            f"conv2d: x {x.shape} has {x.shape[1]} channels, weight {weight.shape} takes "
+            f"{weight.shape[1]}"
+        )
+    columns = _columns(x.data, windows)
+    y = weight.data.reshape(len(weight), -1) @ columns
+    if bias is not None:
+        y += bias.data[:, None]
+    images = y.reshape(len(weight), len(x), *windows.out).transpose(1, 0, 2, 3)
+    return x.from_op(images, Conv2dBackward(x, weight, bias, columns, windows))
+
+
+CASES = [
+    OpCase(conv2d, [(2, 3, 5, 6), (4, 3, 3, 3), (4,)]),
+    OpCase(conv2d, [(2, 3, 5, 6), (4, 3, 3, 3)], {"padding": 1}),
+    OpCase(conv2d, [(2, 2, 7, 5), (3, 2, 3, 2), (3,)], {"stride": 2}),
+    OpCase(conv2d, [(1, 1, 6, 6), (1, 1, 3, 3), (1,)], {"stride": 2, "padding": 1}),
+    OpCase(conv2d, [(2, 2, 6, 7), (3, 2, 2, 3), (3,)], {"stride": (2, 1), "padding": (0, 2)}),
+    OpCase(conv2d, [(2, 3, 4, 4), (5, 3, 1, 1), (5,)]),
+    OpCase(conv2d, [(1, 2, 3, 3), (2, 2, 3, 3), (2,)]),
+    OpCase(conv2d, [(0, 2, 3, 3), (2, 2, 3, 3), (2,)]),
+]

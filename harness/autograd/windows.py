@@ -1,0 +1,66 @@
+"""Where a sliding window fits on an image, and the padding around it: for conv and pools."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.autograd.errors import ShapeError
+
+Pair = int | tuple[int, int]
+
+
+def as_pair(value: Pair) -> tuple[int, int]:
+    """3 -> (3, 3): one number stands for both axes."""
+    return (value, value) if isinstance(value, int) else value
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The geometry of one window op; every field is (vertical, horizontal)."""
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    out: tuple[int, int]
+
+    @classmethod
+    def fit(
+        cls, op: str, image: tuple[int, ...], kernel: tuple[int, int], stride: Pair, padding: Pair
+    ) -> Windows:
+        """Count the windows: H' = (H + 2 padding - K) // stride + 1.
+
+        `image` is the shape (N, C, H, W). Raises ShapeError when no window fits.
+        """
+        steps, border = as_pair(stride), as_pair(padding)
+        if len(image) != 4:
+            raise ShapeError(f"{op}: expected images of shape (N, C, H, W), got {image}")
+        if min(steps) < 1 or min(border) < 0 or min(kernel) < 1:
+            raise ShapeError(
+                f"{op}: kernel {kernel} and stride {steps} must be at least 1, "
+                f"padding {border} at least 0"
+            )
+        height, width = (
+            (image[2 + axis] + 2 * border[axis] - kernel[axis]) // steps[axis] + 1
+            for axis in (0, 1)
+        )
+        if height < 1 or width < 1:
+            raise ShapeError(
+                f"{op}: a {kernel} window does not fit on {image[2:]} with padding {border}"
+            )
+        return cls(kernel, steps, border, (height, width))
+
+    def pad(self, x: np.ndarray, value: float = 0.0) -> np.ndarray:
+        """`x` with a border of `value` around its last two axes; `x` itself without padding."""
+        if self.padding == (0, 0):
+            return x
+        (top, left), (height, width) = self.padding, x.shape[-2:]
+        padded = np.full((*x.shape[:-2], height + 2 * top, width + 2 * left), value, x.dtype)
+        padded[..., top : top + height, left : left + width] = x
+        return padded
+
+    def crop(self, padded: np.ndarray) -> np.ndarray:
+        """Take the border off again."""
+        (top, left), (height, width) = self.padding, padded.shape[-2:]
+        return padded[..., top : height - top, left : width - left]

@@ -1,0 +1,148 @@
+"""What a milestone does on many seeds of a correct engine, measured and put on record.
+
+`calibrate` trains it on every seed, and each of its controls on some; `save` writes
+`milestones/<name>/calibration.json`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.checks.accuracy import steps_to
+from harness.checks.loss import first_and_last
+from harness.config import MilestoneConfig
+from harness.errors import JobError
+from harness.executors import IsolatedExecutor
+from harness.preparation import Outline
+from harness.record import RunRecord
+from harness.resources import root
+from harness.runner import Job, Outcome, run
+from harness.scorecard import write_text
+
+SCHEMA = "harness.calibration/1"
+_QUANTILES = {"lowest": 0.0, "low": 0.01, "median": 0.5, "high": 0.99, "highest": 1.0}
+
+# Plain JSON: a calibration is written once and read by people, reports and tests.
+Json = dict[str, Any]
+
+
+def calibrate(
+    outline: Outline,
+    seeds: int,
+    control_seeds: int,
+    jobs: int,
+    backend: str = "numpy",
+    on_outcome: Callable[[Outcome], None] = lambda outcome: None,
+) -> Json:
+    """The calibration of one milestone: bands over `seeds` seeds, and what controls reach."""
+    config = outline.config
+    outcomes = _train(config, seeds, jobs, backend, on_outcome)
+    records = [outcome.record for outcome in outcomes if outcome.record is not None]
+    failing = [o.result.seed for o in outcomes if o.result.status != "pass"]
+    last = [first_and_last(record.loss)[1] for record in records]
+    reached = [steps_to(record, config.targets.accuracy) for record in records]
+    return {
+        "schema": SCHEMA,
+        "milestone": config.name,
+        "config": config.digest,
+        "data": outline.dataset.digest,
+        "backend": backend,
+        "numpy": np.__version__,
+        "seeds": seeds,
+        "failing_seeds": failing,
+        "target": config.targets.accuracy,
+        "accuracy": _band([float(record.accuracy[-1]) for record in records]),
+        "loss_first": _band([float(record.loss[0]) for record in records]),
+        "loss_last": _band(last),
+        "loss_curve": _curve(records),
+        "steps": records[0].steps,
+        "steps_to_target": _band([step for step in reached if step is not None]),
+        "controls": {
+            label: _control(outline, label, control_seeds, jobs, backend, on_outcome)
+            for label in config.controls
+        },
+    }
+
+
+def _train(
+    config: MilestoneConfig,
+    seeds: int,
+    jobs: int,
+    backend: str,
+    on_outcome: Callable[[Outcome], None],
+) -> list[Outcome]:
+    executor = IsolatedExecutor(jobs)
+    outcomes = []
+    try:
+        for outcome in run([Job(config, seed, backend) for seed in range(seeds)], executor):
+            on_outcome(outcome)
+            if outcome.record is None:
+                raise JobError(f"{config.name}: {outcome.result.verdicts[0].reason}")
+            outcomes.append(outcome)
+    finally:
+        executor.shutdown(cancel_futures=True)
+    return sorted(outcomes, key=lambda outcome: outcome.job.seed)
+
+
+def _control(
+    outline: Outline,
+    label: str,
+    seeds: int,
+    jobs: int,
+    backend: str,
+    on_outcome: Callable[[Outcome], None],
+) -> Json:
+    """What a control reaches on held-out data; the majority class needs no training."""
+    control = outline.config.controls[label]
+    if control.layers is None:
+        return {"why": control.why, "accuracy": _band([outline.dataset.majority_accuracy])}
+    outcomes = _train(outline.config.control(label), seeds, jobs, backend, on_outcome)
+    records = [outcome.record for outcome in outcomes if outcome.record is not None]
+    weights = sum(int(np.prod(shape)) for shape in records[0].shapes)
+    accuracies = [float(record.accuracy[-1]) for record in records]
+    return {"why": control.why, "seeds": seeds, "weights": weights, "accuracy": _band(accuracies)}
+
+
+def _band(values: Sequence[float]) -> dict[str, float]:
+    """Lowest, 1 %, median, 99 % and highest of the values."""
+    if not values:
+        return {}
+    return {name: round(float(np.quantile(values, q)), 5) for name, q in _QUANTILES.items()}
+
+
+def _curve(records: Sequence[RunRecord]) -> Json:
+    """The band of the loss at about forty steps, evenly spread."""
+    losses = np.stack([record.loss for record in records])
+    steps = np.unique(np.linspace(0, losses.shape[1] - 1, 40).astype(int))
+    return {
+        "step": (steps + 1).tolist(),
+        **{
+            name: np.quantile(losses[:, steps], _QUANTILES[name], axis=0).round(4).tolist()
+            for name in ("low", "median", "high")
+        },
+    }
+
+
+def file_for(name: str) -> Path:
+    """Where the calibration of a shipped milestone is kept."""
+    return root("milestones") / name / "calibration.json"
+
+
+def save(calibration: Json, file: Path) -> None:
+    """Write a calibration, whole or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_text(file, json.dumps(calibration, indent=1) + "\n")
+
+
+def load(name: str) -> Json | None:
+    """The calibration on record for a milestone; None when there is none."""
+    file = file_for(name)
+    if not file.exists():
+        return None
+    found: Json = json.loads(file.read_text(encoding="utf-8"))
+    return found

@@ -1,0 +1,48 @@
+"""Does every parameter receive a gradient?"""
+
+from __future__ import annotations
+
+from harness.checks.base import Judgement, Stage, check
+from harness.checks.tensors import TensorVerdict, names, tensor_verdicts
+from harness.config import MilestoneConfig
+from harness.record import RunRecord
+
+_HINTS = {
+    "MISSING": "Is it passed to Function.__init__ of its op, and is no tensor on the way to the "
+    "loss rebuilt from .data?",
+    "NONFINITE": "Look for a log or a division of zero, an overflowing exp, or a learning rate "
+    "that is too high.",
+    "ZERO": "Is its op's apply() returning zeros, or has everything behind it died?",
+    "WRONG": "The op that should cancel it does not.",
+}
+
+
+@check(Stage.GRADIENT)
+def gradients_arrive(config: MilestoneConfig, record: RunRecord) -> Judgement:
+    """Every declared tensor receives a finite gradient above 1e-6 of the model's largest.
+
+    One missing or non-finite gradient fails; ten zero steps in a row do. Tensors declared
+    null must receive one below that at every step.
+    """
+    declared = config.expectations.tensors
+    tensors = tensor_verdicts(config, record)
+    bad = [tensor for tensor in tensors if not tensor.has_gradient]
+    good = len(tensors) - len(bad)
+    evidence = {"expected": declared, "got": good, "tensors": [tensor.label for tensor in bad]}
+    if record.steps == 0:
+        return False, "no step was taken", "Is there any training data?", evidence
+    if bad:
+        reason = f"{_sentence(bad)} ({good} of {declared} parameters have their gradient)"
+        return False, reason, _HINTS[bad[0].verdict], evidence
+    if len(tensors) != declared:
+        reason = f"the model has {len(tensors)} parameters, the config declares {declared}"
+        return False, reason, "Is every Parameter an attribute of its layer?", evidence
+    return True, f"{good} of {declared} parameters receive a gradient at every step", "", evidence
+
+
+def _sentence(bad: list[TensorVerdict]) -> str:
+    """The first tensor with its reason; others with the same verdict beside it."""
+    same = [tensor.label for tensor in bad if tensor.verdict == bad[0].verdict]
+    others = [f"{t.label} ({t.verdict})" for t in bad if t.verdict != bad[0].verdict]
+    text = f"{names(same)} {bad[0].reason}"
+    return f"{text}; also {names(others)}" if others else text

@@ -1,0 +1,115 @@
+"""One verdict per tensor: what its gradients and its movement say over the whole run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.config import MilestoneConfig
+from harness.record import RunRecord
+
+# A gradient this small beside the largest of the model is zero: well above the rounding of
+# float32 (6e-8), well below any gradient of a healthy run.
+NEGLIGIBLE = 1e-6
+# A gradient may cross zero by chance at one step, and a converged one-number tensor may rest
+# for a few; so many steps in a row are no chance.
+STEPS_IN_A_ROW = 10
+
+
+@dataclass(frozen=True)
+class TensorVerdict:
+    """OK, NULL, MISSING, ZERO, NONFINITE, WRONG or FROZEN, and in how many steps it showed."""
+
+    label: str
+    shape: tuple[int, ...]
+    verdict: str
+    reason: str
+    gradient_norm: float
+    movement: float
+
+    @property
+    def has_gradient(self) -> bool:
+        """Whether a gradient as expected arrived; NULL is as declared."""
+        return self.verdict in ("OK", "NULL", "FROZEN")
+
+    @property
+    def moves(self) -> bool:
+        """Whether it moved as it must; a NULL tensor need not."""
+        return self.verdict in ("OK", "NULL")
+
+
+def tensor_verdicts(config: MilestoneConfig, record: RunRecord) -> list[TensorVerdict]:
+    """The verdict of every tensor, in the order of the model."""
+    relative = _relative(record.gradient_norm)
+    null = config.expectations.null_gradients
+    verdicts = []
+    for column, (label, shape) in enumerate(zip(record.labels, record.shapes, strict=True)):
+        norms, moves = record.gradient_norm[:, column], record.movement[:, column]
+        verdict, reason = _verdict(norms, relative[:, column], moves, null.get(label))
+        verdicts.append(
+            TensorVerdict(label, shape, verdict, reason, _typical(norms), _typical(moves))
+        )
+    return verdicts
+
+
+def _relative(norms: np.ndarray) -> np.ndarray:
+    """Each gradient as a share of the largest finite one of its step; 0 where all are 0."""
+    finite = np.where(np.isfinite(norms), norms, 0.0)
+    largest = finite.max(axis=1, keepdims=True, initial=0.0)
+    zeros = np.zeros_like(finite)
+    return np.asarray(np.divide(finite, largest, out=zeros, where=largest > 0))
+
+
+def _typical(values: np.ndarray) -> float:
+    finite = values[np.isfinite(values)]
+    return float(np.median(finite)) if finite.size else float("nan")
+
+
+def _verdict(
+    norms: np.ndarray, relative: np.ndarray, moves: np.ndarray, null_reason: str | None
+) -> tuple[str, str]:
+    steps = len(norms)
+    missing, bad = np.isnan(norms), np.isinf(norms)
+    if missing.any():
+        return "MISSING", f"received no gradient in {_of(missing.sum(), steps)}"
+    if bad.any():
+        return "NONFINITE", f"had NaN or infinity in its gradient from step {bad.argmax() + 1}"
+    negligible = relative <= NEGLIGIBLE
+    if null_reason is not None:
+        if negligible.all():
+            return "NULL", f"zero by mathematics: {null_reason}"
+        return "WRONG", (
+            f"has a gradient of {relative.max():.3g} of the largest in the model, "
+            f"but is zero by mathematics: {null_reason}"
+        )
+    start = _long_run(negligible)
+    if start is not None:
+        share = _of(negligible.sum(), steps)
+        return "ZERO", f"had a gradient of zero in {share}, first at step {start + 1}"
+    start = _long_run(moves == 0.0)
+    if start is not None:
+        share = _of((moves == 0.0).sum(), steps)
+        return "FROZEN", f"did not move in {share} although it has a gradient"
+    return "OK", "gradient and movement at every step"
+
+
+def _of(count: int, steps: int) -> str:
+    return f"any of {steps} steps" if count == steps else f"{count} of {steps} steps"
+
+
+def _long_run(flags: np.ndarray) -> int | None:
+    """Where the first run of STEPS_IN_A_ROW (or of all steps, if fewer) starts."""
+    needed = min(STEPS_IN_A_ROW, len(flags))
+    if needed == 0:
+        return None
+    windows = np.lib.stride_tricks.sliding_window_view(flags, needed).all(axis=1)
+    return int(windows.argmax()) if windows.any() else None
+
+
+def names(labels: Iterator[str] | list[str]) -> str:
+    """The labels as a person would list them, at most four."""
+    labels = list(labels)
+    shown = ", ".join(labels[:4])
+    return shown if len(labels) <= 4 else f"{shown} and {len(labels) - 4} more"

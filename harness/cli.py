@@ -1,0 +1,325 @@
+"""The `harness` command: each verb parses its options, calls one function and prints.
+
+Heavy imports happen inside the verbs, so that `harness --help` is quick; numpy comes only
+after the number of BLAS threads is fixed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness import __version__
+from harness.errors import HarnessError, UsageError
+
+if TYPE_CHECKING:
+    from harness.runner import Outcome
+    from harness.scorecard import Scorecard
+
+INTERRUPTED = 130
+_THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS",
+                     "VECLIB_MAXIMUM_THREADS")  # fmt: skip
+
+
+def main() -> None:
+    """The entry point: every HarnessError becomes a sentence and its exit code."""
+    try:
+        code = cli(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except HarnessError as error:
+        _fail(error.message, error.hint)
+        sys.exit(error.exit_code)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        _fail("interrupted")
+        sys.exit(INTERRUPTED)
+
+
+def _fail(message: str, hint: str = "") -> None:
+    click.echo(f"error: {message}", err=True)
+    if hint:
+        click.echo(f"  {hint}", err=True)
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 all pass, 1 a check failed, 2 usage or config error (nothing was "
+    "trained), 3 no verdict (crash, timeout, killed), 130 interrupted.",
+)
+@click.version_option(__version__, prog_name="harness")
+def cli() -> None:
+    """Train the milestones of neural network history and check that they really learn."""
+
+
+def _cpus() -> int:
+    """How many processors this process may use."""
+    affinity: Callable[[int], set[int]] | None = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def _pin_blas_threads() -> int | None:
+    """One BLAS thread a process unless the user says otherwise: at these sizes more is slower.
+
+    Must come before numpy is imported. Returns the number that holds, None if unreadable.
+    """
+    for name in _THREAD_VARIABLES:
+        os.environ.setdefault(name, "1")
+    value = os.environ[_THREAD_VARIABLES[0]]
+    return int(value) if value.isdigit() else None
+
+
+def _names_or_all(names: tuple[str, ...], everything: bool) -> list[str]:
+    from harness.config import milestone_files
+
+    if everything and names:
+        raise UsageError("give names or --all, not both")
+    if not everything and not names:
+        known = ", ".join(milestone_files())
+        raise UsageError("nothing to run", f"Name a milestone ({known}), a YAML file, or --all.")
+    return list(milestone_files()) if everything else list(names)
+
+
+@cli.command()
+@click.argument("names", nargs=-1, metavar="[NAME | FILE.yaml]...")
+@click.option("--all", "everything", is_flag=True, help="Run every milestone.")
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="How many seeds to run each milestone on.",
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="The first seed."
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=None,
+    help="How many processes train at once.  [default: one a processor]",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=600.0,
+    show_default=True,
+    help="Seconds after which one training is stopped.",
+)
+@click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a config value, such as training.lr=0.05; marks the scorecard.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("runs/latest"),
+    show_default=True,
+    help="Folder for scorecard.json and curves.npz.",
+)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["text", "json", "markdown"]),
+    default="text",
+    show_default=True,
+    help="What to print.",
+)
+@click.option("--fail-fast", is_flag=True, help="Start nothing more after the first failure.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only when something does not pass.")
+@click.option("-v", "--verbose", is_flag=True, help="Print every check and every tensor.")
+@click.option("--no-progress", is_flag=True, help="No progress bar.")  # fmt: skip
+def run(
+    names: tuple[str, ...],
+    everything: bool,
+    seeds: int,
+    seed: int,
+    jobs: int | None,
+    timeout: float,
+    changes: tuple[str, ...],
+    out: Path,
+    format_: str,
+    fail_fast: bool,
+    quiet: bool,
+    verbose: bool,
+    no_progress: bool,
+) -> int:
+    """Train milestones, check them, and write a scorecard."""
+    threads = _pin_blas_threads()
+    from harness.session import Request, run_session
+
+    request = Request(
+        names=_names_or_all(names, everything),
+        out=out,
+        seeds=range(seed, seed + seeds),
+        jobs=jobs or _cpus(),
+        timeout=timeout,
+        changes=changes,
+        fail_fast=fail_fast,
+        blas_threads=threads,
+    )
+    progress = _Progress(shown=sys.stderr.isatty() and not no_progress and not quiet)
+    try:
+        finished = run_session(request, progress.start, progress.advance)
+    finally:
+        progress.close()
+    if not quiet or finished.scorecard.status != "pass":
+        _print_scorecard(finished.scorecard, format_, verbose)
+        if format_ == "text":
+            click.echo(f"scorecard: {finished.file}")
+    return INTERRUPTED if finished.interrupted else finished.scorecard.exit_code
+
+
+class _Progress:
+    """A bar on stderr, one tick a job."""
+
+    def __init__(self, shown: bool) -> None:
+        self._shown = shown
+        self._bar: Any = None  # tqdm's type, imported only where a bar is shown
+
+    def start(self, count: int) -> None:
+        if self._shown:
+            from tqdm import tqdm
+
+            tqdm.monitor_interval = 0  # no monitor thread
+            self._bar = tqdm(total=count, unit="run", leave=False, file=sys.stderr)
+
+    def advance(self, outcome: Outcome) -> None:
+        if self._bar is not None:
+            self._bar.set_postfix_str(f"{outcome.result.milestone} {outcome.result.status}")
+            self._bar.update()
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _print_scorecard(scorecard: Scorecard, format_: str, verbose: bool) -> None:
+    if format_ != "text":
+        from harness.reports import renderer
+
+        click.echo(renderer(format_)(scorecard), nl=False)
+        return
+    from shutil import get_terminal_size
+
+    from harness.reports.text import render
+
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    width = max(100, get_terminal_size((100, 24)).columns)
+    click.echo(render(scorecard, colour=colour, width=width, verbose=verbose), nl=False, color=True)
+
+
+@cli.command("list")
+def list_() -> None:
+    """List the milestones."""
+    from harness.config import load, milestone_files
+
+    for name, file in milestone_files().items():
+        config = load(file)
+        click.echo(
+            f"{name:12} {config.year}  {config.title:12} {config.expectations.tensors:3} tensors  "
+            f"target {config.targets.accuracy:g}  {config.summary}"
+        )
+
+
+@cli.command()
+@click.argument("name", metavar="NAME | FILE.yaml")
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="As for run.")
+def show(name: str, changes: tuple[str, ...]) -> None:
+    """Show a milestone: layers, shapes, tensors, target, baseline, controls."""
+    _pin_blas_threads()
+    from harness import calibration
+    from harness.reports.outline import render
+    from harness.session import load_all, prepare_all
+
+    (outline,) = prepare_all(load_all([name], changes), "numpy")
+    click.echo(render(outline, calibration.load(outline.config.name)))
+
+
+@cli.command()
+@click.argument("files", nargs=-1, metavar="[NAME | FILE.yaml]...")
+def validate(files: tuple[str, ...]) -> None:
+    """Check configs without training: all shipped ones when none is named."""
+    _pin_blas_threads()
+    from harness.config import milestone_files
+    from harness.session import load_all, prepare_all
+
+    for outline in prepare_all(load_all(files or list(milestone_files())), "numpy"):
+        click.echo(f"{outline.config.name}: valid, {len(outline.parameters)} tensors")
+
+
+@cli.command()
+@click.argument("what", type=click.Choice(["config", "scorecard"]), default="config")
+def schema(what: str) -> None:
+    """Print the JSON Schema of a config or of a scorecard."""
+    import json
+
+    from harness.config import MilestoneConfig
+    from harness.scorecard import Scorecard
+
+    model = MilestoneConfig if what == "config" else Scorecard
+    click.echo(json.dumps(model.model_json_schema(by_alias=True), indent=2))
+
+
+@cli.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--all", "everything", is_flag=True, help="Calibrate every milestone.")
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=200,
+    show_default=True,
+    help="Seeds for each milestone.",
+)
+@click.option(
+    "--control-seeds",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="Seeds for each control.",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=None,
+    help="How many processes train at once.  [default: one a processor]",
+)
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=None,
+              help="Folder for NAME/calibration.json.  [default: milestones/]")  # fmt: skip
+def calibrate(
+    names: tuple[str, ...],
+    everything: bool,
+    seeds: int,
+    control_seeds: int,
+    jobs: int | None,
+    out: Path | None,
+) -> None:
+    """Measure what milestones and their controls do on many seeds, and put it on record."""
+    _pin_blas_threads()
+    from harness import calibration
+    from harness.session import load_all, prepare_all
+
+    for outline in prepare_all(load_all(_names_or_all(names, everything)), "numpy"):
+        measured = calibration.calibrate(outline, seeds, control_seeds, jobs or _cpus())
+        name = outline.config.name
+        file = out / name / "calibration.json" if out else calibration.file_for(name)
+        calibration.save(measured, file)
+        band = measured["accuracy"]
+        passed = seeds - len(measured["failing_seeds"])
+        click.echo(
+            f"{name}: {passed}/{seeds} seeds pass, accuracy {band['lowest']:.3f} to "
+            f"{band['highest']:.3f} (target {measured['target']:g})"
+        )
+        for label, control in measured["controls"].items():
+            click.echo(f"  control {label}: at most {control['accuracy']['highest']:.3f}")

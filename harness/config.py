@@ -1,0 +1,287 @@
+"""A milestone's YAML as frozen, checked values: what to train, on what, and what must come out.
+
+`load(file)` gives a `MilestoneConfig` or raises ConfigError with every problem and its
+line. Layer and dataset arguments are checked where the factories are known, in
+`preparation.py`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from harness.errors import ConfigError, Problem, UsageError, did_you_mean
+from harness.resources import root
+from harness.yaml_source import Plain, Source, parse, read
+
+Label = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+Text = Annotated[str, StringConstraints(min_length=1)]
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class _Open(BaseModel):
+    """Takes further keys: the arguments of whatever is named in it."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The further keys; `Any` because every factory has types of its own."""
+        return dict(self.model_extra or {})
+
+
+class LayerSpec(_Open):
+    """One layer: its type by PyTorch's name, and its arguments. Containers have `layers`."""
+
+    type: Text
+    layers: dict[Label, LayerSpec] | None = None
+
+
+class DataSpec(_Open):
+    """Where the examples come from: a recipe of `harness/datasets/`, and its arguments."""
+
+    recipe: Text
+
+
+class Training(_Frozen):
+    """How the model is trained. `lr` and what follows go to the optimizer."""
+
+    loss: Text
+    optimizer: Text
+    lr: Annotated[float, Field(gt=0)]
+    momentum: Annotated[float, Field(ge=0, lt=1)] | None = None
+    nesterov: bool | None = None
+    weight_decay: Annotated[float, Field(ge=0)] | None = None
+    betas: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)] | None = None  # fmt: skip  # noqa: E501
+    eps: Annotated[float, Field(gt=0)] | None = None
+    clip_grad_norm: Annotated[float, Field(gt=0)] | None = None
+    epochs: Annotated[int, Field(ge=1)]
+    batch_size: Annotated[int, Field(ge=1)]
+    evaluate_every: Annotated[int, Field(ge=1, description="in steps")]
+
+    @property
+    def optimizer_arguments(self) -> dict[str, Any]:
+        """What goes to the optimizer, without what the config leaves to its defaults."""
+        names = ("lr", "momentum", "nesterov", "weight_decay", "betas", "eps")
+        given = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+class Targets(_Frozen):
+    """What the training must reach. `loss_drop` is a share of the first loss."""
+
+    accuracy: Share
+    loss_drop: Annotated[float, Field(gt=0, lt=1)]
+    loss_floor: Annotated[float, Field(ge=0)] = 0.0
+
+
+class Expectations(_Frozen):
+    """What is known of the model: its tensors, and which have no gradient by mathematics."""
+
+    tensors: Annotated[int, Field(ge=1)]
+    null_gradients: dict[str, Text] = {}
+
+
+class Control(_Frozen):
+    """A model that must fail where the milestone passes. No layers: the majority class."""
+
+    why: Text
+    layers: dict[Label, LayerSpec] | None = None
+    at_most: Share | None = None
+
+
+class MilestoneConfig(_Frozen):
+    """The whole definition of one milestone."""
+
+    name: Label
+    title: Text
+    year: Annotated[int, Field(ge=1900, le=2100)]
+    people: Annotated[list[Text], Field(min_length=1)]
+    paper: Text
+    summary: Text
+    data: DataSpec
+    layers: Annotated[dict[Label, LayerSpec], Field(min_length=1)]
+    training: Training
+    targets: Targets
+    expectations: Expectations
+    controls: dict[Label, Control] = {}
+
+    _source: Source = PrivateAttr(default_factory=lambda: Source("", ""))
+    _folder: Path = PrivateAttr(default_factory=Path)
+    _modified: tuple[str, ...] = PrivateAttr(default=())
+
+    @model_validator(mode="after")
+    def _labels_are_unique(self) -> Self:
+        labels = [label for label, _ in flat_layers(self.layers)]
+        twice = sorted({label for label in labels if labels.count(label) > 1})
+        if twice:
+            raise ValueError(f"two layers have the label '{twice[0]}'")
+        return self
+
+    @property
+    def folder(self) -> Path:
+        """Where the YAML is: paths in it start there."""
+        return self._folder
+
+    @property
+    def modified(self) -> tuple[str, ...]:
+        """The `--set` changes it was loaded with."""
+        return self._modified
+
+    @property
+    def digest(self) -> str:
+        """sha256 of all that decides the numbers; prose and targets may change freely."""
+        decides = self.model_dump(mode="json", include={"data", "layers", "training"})
+        return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+
+    def problem(self, path: tuple[str | int, ...], message: str) -> Problem:
+        """`message` at the line of `path` in the YAML."""
+        return self._source.problem(path, message)
+
+    def control(self, label: str) -> MilestoneConfig:
+        """This milestone with the model of one of its controls."""
+        layers = self.controls[label].layers
+        if layers is None:
+            raise UsageError(f"the control '{label}' of {self.name} has no layers to train")
+        changed = self.model_copy(update={"layers": layers, "name": f"{self.name}_{label}"})
+        changed._folder = self._folder
+        return changed
+
+
+def flat_layers(
+    layers: Mapping[str, LayerSpec], path: tuple[str, ...] = ("layers",)
+) -> list[tuple[str, tuple[str, ...]]]:
+    """Every layer's label with its path in the YAML, containers included."""
+    found = []
+    for label, spec in layers.items():
+        found.append((label, (*path, label)))
+        found += flat_layers(spec.layers or {}, (*path, label, "layers"))
+    return found
+
+
+def load(file: Path, changes: Sequence[str] = ()) -> MilestoneConfig:
+    """The milestone defined in `file`, with `--set` changes like `training.lr=0.1` applied."""
+    source = read(file)
+    for change in changes:
+        _apply(source, change)
+    try:
+        config = MilestoneConfig.model_validate(source.data)
+    except ValidationError as error:
+        raise ConfigError(_problems(source, error)) from error
+    config._source, config._folder, config._modified = source, file.parent, tuple(changes)
+    return config
+
+
+def milestone_files() -> dict[str, Path]:
+    """The shipped milestones: name -> YAML, in the order of history."""
+    files = {file.stem: file for file in root("configs").glob("*.yaml")}
+    years = {name: _year(file) for name, file in files.items()}
+    return dict(sorted(files.items(), key=lambda item: (years[item[0]], item[0])))
+
+
+def _year(file: Path) -> int:
+    """The year of a milestone without checking the rest of its file."""
+    for line in file.read_text(encoding="utf-8").splitlines():
+        if line.startswith("year:"):
+            word = line.removeprefix("year:").split("#")[0].strip()
+            return int(word) if word.isdigit() else 9999
+    return 9999
+
+
+def find(name: str) -> Path:
+    """The YAML of a milestone by name, or by path when it looks like one."""
+    if name.endswith((".yaml", ".yml")) or "/" in name:
+        return Path(name)
+    files = milestone_files()
+    if name not in files:
+        raise UsageError(
+            f"unknown milestone '{name}'.{did_you_mean(name, files)}",
+            f"Known are {', '.join(files)}; a path to a .yaml file works too.",
+        )
+    return files[name]
+
+
+def _apply(source: Source, change: str) -> None:
+    """Put one `key=value` into the data, read by the same rules as the file."""
+    path, equals, text = change.partition("=")
+    keys = path.strip().split(".")
+    if not equals or not all(keys):
+        raise UsageError(
+            f"--set {change}: expected key=value", "For example: --set training.lr=0.05"
+        )
+    value = parse(text, f"--set {path}").data if text.strip() else None
+    node: Plain = source.data
+    for key in keys[:-1]:
+        node = node.setdefault(key, {}) if isinstance(node, dict) else None
+    if not isinstance(node, dict):
+        raise UsageError(f"--set {change}: '{path}' is not a key of {source.file}")
+    node[keys[-1]] = value
+
+
+def _problems(source: Source, error: ValidationError) -> list[Problem]:
+    return [
+        source.problem(*_place_and_message(source, dict(entry)))
+        for entry in error.errors(include_url=False)
+    ]
+
+
+# pydantic's words, turned into ours: the message says what was expected and what was got.
+_MESSAGES = {
+    "missing": "is missing",
+    "greater_than": "must be greater than {gt:g}, got {input!r}",
+    "greater_than_equal": "must be at least {ge:g}, got {input!r}",
+    "less_than": "must be less than {lt:g}, got {input!r}",
+    "less_than_equal": "must be at most {le:g}, got {input!r}",
+    "int_type": "must be a whole number, got {input!r}",
+    "float_type": "must be a number, got {input!r}",
+    "bool_type": "must be true or false, got {input!r}",
+    "string_type": "must be text, got {input!r}",
+    "string_too_short": "must not be empty",
+    "string_pattern_mismatch": "must be lower-case letters, digits and _, got {input!r}",
+    "dict_type": "must be a mapping of keys to values, got {input!r}",
+    "model_type": "must be a mapping of keys to values, got {input!r}",
+    "list_type": "must be a list, got {input!r}",
+}
+
+
+def _place_and_message(source: Source, entry: dict[str, Any]) -> tuple[tuple[str | int, ...], str]:
+    path: tuple[str | int, ...] = entry["loc"]
+    kind = entry["type"]
+    if path and path[-1] == "[key]":
+        return (*path[:-1], "<key>"), f"a label {_MESSAGES[kind].format(input=entry['input'])}"
+    if kind == "extra_forbidden":
+        known = _keys_at(path[:-1])
+        return (*path, "<key>"), f"unknown key.{did_you_mean(str(path[-1]), known)}"
+    if kind == "value_error":
+        return path, str(entry["ctx"]["error"])
+    template = _MESSAGES.get(kind, "{msg}, got {input!r}")
+    values = {**entry.get("ctx", {}), "input": entry["input"], "msg": entry["msg"]}
+    return path, template.format(**values)
+
+
+def _keys_at(path: tuple[str | int, ...]) -> list[str]:
+    """The keys that the model takes at a path, for suggestions."""
+    parts: dict[str, type[BaseModel]] = {
+        "training": Training,
+        "targets": Targets,
+        "expectations": Expectations,
+        "controls": Control,
+    }
+    return list((parts[str(path[0])] if path else MilestoneConfig).model_fields)

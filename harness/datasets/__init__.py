@@ -1,0 +1,73 @@
+"""Recipes: each file makes one kind of dataset as numpy arrays, under its own name.
+
+A recipe is a function named like its file, with keyword arguments that a config gives
+and a `Dataset` as its result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+
+import numpy as np
+
+from harness.arguments import accepts, as_tuples
+from harness.config import MilestoneConfig
+from harness.datasets.base import Dataset
+from harness.errors import DataError, UsageError, did_you_mean
+
+Recipe = Callable[..., Dataset]
+_NOT_RECIPES = ("base", "files")
+
+
+def available() -> list[str]:
+    """Names of all recipes."""
+    return [module.name for module in iter_modules(__path__) if module.name not in _NOT_RECIPES]
+
+
+def recipe(name: str) -> Recipe:
+    """The recipe of that name; raises UsageError when there is none."""
+    names = available()
+    if name not in names:
+        raise UsageError(
+            f"unknown recipe '{name}'.{did_you_mean(name, names)}", f"Known: {', '.join(names)}"
+        )
+    function: Recipe = getattr(import_module(f"{__name__}.{name}"), name)
+    return function
+
+
+def load(config: MilestoneConfig) -> Dataset:
+    """The data of a milestone, checked; raises DataError when it is missing or unfit."""
+    arguments = tuple((key, as_tuples(value)) for key, value in config.data.arguments.items())
+    dataset = _load(config.data.recipe, arguments, config.folder)
+    _require_usable(dataset, config)
+    return dataset
+
+
+@lru_cache(maxsize=16)
+def _load(name: str, arguments: tuple[tuple[str, object], ...], folder: Path) -> Dataset:
+    function = recipe(name)
+    given = dict(arguments)
+    if accepts(function, "folder"):
+        given["folder"] = folder
+    return function(**given)
+
+
+def _require_usable(dataset: Dataset, config: MilestoneConfig) -> None:
+    for part in ("train_x", "train_y", "held_out_x", "held_out_y"):
+        array: np.ndarray = getattr(dataset, part)
+        if len(array) == 0:
+            raise DataError(f"{config.name}: {part} holds no examples")
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise DataError(
+                f"{config.name}: {part} holds {int((~np.isfinite(array)).sum())} numbers that are "
+                "not finite",
+                "Training on them would give NaN everywhere; clean the data first.",
+            )
+    for half in ("train", "held_out"):
+        x, y = getattr(dataset, f"{half}_x"), getattr(dataset, f"{half}_y")
+        if len(x) != len(y):
+            raise DataError(f"{config.name}: {half} has {len(x)} inputs but {len(y)} targets")

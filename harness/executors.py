@@ -1,0 +1,216 @@
+"""An Executor in which every task has a process of its own.
+
+A crash, a hang or a kill ends that task and no other. One keeper process, forked before
+anything else happens, starts and watches the others: it has a single thread, so forking
+is safe, and it has imported all that the tasks need, so forking is cheap. Where there is
+no fork, processes are spawned instead.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from multiprocessing import get_all_start_methods, get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from time import monotonic
+from typing import Any, ParamSpec, TypeVar
+
+from harness.errors import JobCrashedError, JobError, JobKilledError, JobTimeoutError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+_CONTEXT = get_context("fork" if "fork" in get_all_start_methods() else "spawn")
+
+
+class IsolatedExecutor(Executor):
+    """Runs up to `workers` tasks at once; a task past `timeout` seconds is killed.
+
+    A future's exception is a JobError: JobCrashedError, JobKilledError or JobTimeoutError.
+    """
+
+    def __init__(self, workers: int, timeout: float | None = None) -> None:
+        self._workers = workers
+        self._lock = threading.Lock()
+        self._waiting: deque[tuple[int, Future[Any], tuple[Any, ...]]] = deque()
+        self._running: dict[int, Future[Any]] = {}
+        self._count = 0
+        self._is_closed = False
+        self._connection, keepers_end = _CONTEXT.Pipe()
+        self._keeper = _CONTEXT.Process(  # type: ignore[attr-defined]  # see _start
+            target=_keep, args=(keepers_end, self._connection, timeout), name="keeper"
+        )
+        self._keeper.start()
+        keepers_end.close()
+        self._reader = threading.Thread(target=self._read, name="results", daemon=True)
+        self._reader.start()
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Run `fn(*args)` in a process of its own, as soon as one may start."""
+        future: Future[T] = Future()
+        with self._lock:
+            if self._is_closed:
+                raise RuntimeError("submit after the executor was shut down")
+            self._count += 1
+            self._waiting.append((self._count, future, (fn, args, kwargs)))
+            self._start_waiting()
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End: with `cancel_futures` at once, killing what runs; otherwise when all is done."""
+        with self._lock:
+            cancelled = [future for _, future, _ in self._waiting] if cancel_futures else []
+            pending = list(self._running.values()) + [future for _, future, _ in self._waiting]
+        for future in cancelled:
+            future.cancel()
+        if wait and not cancel_futures:
+            for future in pending:
+                future.exception()
+        self._connection.send(None)
+        self._keeper.join()
+        self._reader.join()
+        self._connection.close()
+
+    def _start_waiting(self) -> None:
+        """Hand the keeper as many tasks as may run at once. Call with the lock held."""
+        while self._waiting and len(self._running) < self._workers:
+            number, future, task = self._waiting.popleft()
+            if future.set_running_or_notify_cancel():
+                self._running[number] = future
+                try:
+                    self._connection.send((number, *task))
+                except OSError:
+                    return  # the keeper is gone; the reader completes what is left
+
+    def _read(self) -> None:
+        """Complete futures until the keeper is gone, then whatever is left."""
+        while True:
+            try:
+                number, result, error = self._connection.recv()
+            except (EOFError, OSError):
+                break
+            with self._lock:
+                future = self._running.pop(number)
+                self._start_waiting()
+            _complete(future, result, error)
+        with self._lock:
+            self._is_closed = True
+            left = [*self._running.values(), *(future for _, future, _ in self._waiting)]
+        for future in left:
+            if not future.done():
+                _complete(future, None, JobKilledError("the process that starts jobs is gone"))
+
+
+def _complete(future: Future[Any], result: object, error: JobError | None) -> None:
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)
+
+
+@dataclass
+class _Task:
+    number: int
+    process: BaseProcess
+    results: Connection
+    deadline: float
+
+
+def _keep(connection: Connection, parents_end: Connection, timeout: float | None) -> None:
+    """The keeper: start what is asked for, report what becomes of it, end with the parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parents_end.close()
+    running: list[_Task] = []
+    try:
+        while True:
+            ready = wait([connection, *(task.results for task in running)], _patience(running))
+            if connection in ready:
+                request = connection.recv()
+                if request is None:
+                    return
+                running.append(_start(connection, request, timeout))
+            for task in [task for task in running if task.results in ready]:
+                running.remove(task)
+                connection.send(_outcome(task))
+            for task in [task for task in running if task.deadline <= monotonic()]:
+                running.remove(task)
+                connection.send(_overdue(task, timeout))
+    except (EOFError, OSError):
+        pass  # the parent is gone
+    finally:
+        for task in running:
+            task.process.kill()
+
+
+def _patience(running: list[_Task]) -> float | None:
+    """Seconds until the next deadline; None when there is none."""
+    deadline = min((task.deadline for task in running), default=math.inf)
+    return None if deadline == math.inf else max(0.0, deadline - monotonic())
+
+
+def _start(connection: Connection, request: tuple[Any, ...], timeout: float | None) -> _Task:
+    number, *call = request
+    ours, theirs = _CONTEXT.Pipe(duplex=False)
+    process = _CONTEXT.Process(target=_perform, args=(theirs, connection, *call))  # type: ignore[attr-defined]  # known to each context, not to their base
+    process.start()
+    theirs.close()
+    return _Task(number, process, ours, math.inf if timeout is None else monotonic() + timeout)
+
+
+def _perform(
+    results: Connection,
+    keepers_connection: Connection,
+    fn: Callable[..., object],
+    args: tuple[object, ...],
+    kwargs: dict[str, object],
+) -> None:
+    """In the task's own process: call, and send (result, error)."""
+    keepers_connection.close()
+    try:
+        results.send((fn(*args, **kwargs), None))
+    except JobError as error:
+        results.send((None, error))
+    except BaseException as error:  # also SystemExit: whatever it is, it is this task's result
+        results.send((None, _crash(error)))
+
+
+def _crash(error: BaseException) -> JobCrashedError:
+    frames = traceback.extract_tb(error.__traceback__)
+    last = frames[-1] if frames else None
+    where = f" ({last.filename}:{last.lineno} in {last.name})" if last else ""
+    message = f"it raised {type(error).__name__}: {error}{where}"
+    details = "".join(traceback.format_exception(error))
+    return JobCrashedError(message, "The traceback is in the scorecard.", details)
+
+
+def _outcome(task: _Task) -> tuple[int, object, JobError | None]:
+    try:
+        result, error = task.results.recv()
+    except (EOFError, OSError):
+        task.process.join()
+        result, error = None, _death(task.process.exitcode or 0)
+    task.results.close()
+    task.process.join()
+    return task.number, result, error
+
+
+def _death(exitcode: int) -> JobKilledError:
+    if exitcode >= 0:
+        return JobKilledError(f"its process ended with exit code {exitcode} and no result")
+    name = signal.Signals(-exitcode).name
+    hint = "Was the machine out of memory?" if name == "SIGKILL" else ""
+    return JobKilledError(f"its process was killed by {name}", hint)
+
+
+def _overdue(task: _Task, timeout: float | None) -> tuple[int, None, JobTimeoutError]:
+    task.process.kill()
+    task.process.join()
+    task.results.close()
+    hint = "Does it loop for ever? --timeout SECONDS gives it longer."
+    return task.number, None, JobTimeoutError(f"it was stopped after {timeout:g} s", hint)

@@ -1,0 +1,1 @@
+"""Probes measure a live model and write numbers into the record; they judge nothing."""

@@ -1,0 +1,88 @@
+"""Watches the gradient and the movement of every tensor at every step.
+
+A step only copies what it saw into a row of a buffer; the norms of a whole block of rows
+are taken at once, which keeps watching cheap beside training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from harness.backends.base import Backend, Parameter
+
+_BLOCK_ROWS = 64
+
+
+class GradientWatch:
+    """Call `after_backward` and `after_step` once a step, then `finish`."""
+
+    def __init__(self, backend: Backend, parameters: Sequence[Parameter]) -> None:
+        self._backend = backend
+        self._parameters = list(parameters)
+        arrays = backend.arrays(self._parameters)
+        sizes = [array.size for array in arrays]
+        self._starts = np.cumsum([0, *sizes[:-1]])
+        self._zeros = [np.zeros(size) for size in sizes]
+        dtype = np.result_type(*arrays)
+        self._gradients = np.zeros((_BLOCK_ROWS, sum(sizes)), dtype)
+        # One row more: movement is the difference of neighbours.
+        self._values = np.zeros((_BLOCK_ROWS + 1, sum(sizes)), dtype)
+        self._missing: list[tuple[int, int]] = []
+        self._row = 0
+        self._write(self._values[0], arrays)
+        self._norms: list[np.ndarray] = []
+        self._moves: list[np.ndarray] = []
+
+    def after_backward(self) -> None:
+        """Copy the gradients of this step."""
+        gradients = self._backend.gradients(self._parameters)
+        present = [z if g is None else g for g, z in zip(gradients, self._zeros, strict=True)]
+        for column, gradient in enumerate(gradients):
+            if gradient is None:
+                self._missing.append((self._row, column))
+        self._write(self._gradients[self._row], present)
+
+    def after_step(self) -> bool:
+        """Copy the parameters after this step; True when a block was just summed up."""
+        self._row += 1
+        self._write(self._values[self._row], self._backend.arrays(self._parameters))
+        if self._row < _BLOCK_ROWS:
+            return False
+        self._sum_up()
+        return True
+
+    @staticmethod
+    def _write(row: np.ndarray, arrays: Sequence[np.ndarray]) -> None:
+        np.concatenate([array.reshape(-1) for array in arrays], out=row)
+
+    def _sum_up(self) -> None:
+        rows = self._row
+        norms = self._norm(self._gradients[:rows])
+        norms[np.isnan(norms)] = np.inf
+        for row, column in self._missing:
+            norms[row, column] = np.nan
+        self._norms.append(norms)
+        with np.errstate(invalid="ignore"):  # inf - inf after a step that went astray
+            change = self._values[1 : rows + 1] - self._values[:rows]
+        self._moves.append(self._norm(change))
+        self._values[0] = self._values[rows]
+        self._missing.clear()
+        self._row = 0
+
+    def _norm(self, block: np.ndarray) -> np.ndarray:
+        """Euclidean norm per row and tensor, in float64 so that squares do not underflow."""
+        squares = np.square(block, dtype=np.float64)
+        return np.asarray(np.sqrt(np.add.reduceat(squares, self._starts, axis=1)))
+
+    def finish(self) -> tuple[np.ndarray, np.ndarray]:
+        """(gradient_norm, movement), each (steps, tensors); NaN where no gradient arrived.
+
+        A gradient that arrived but is not finite has the norm inf.
+        """
+        if self._row:
+            self._sum_up()
+        if not self._norms:
+            return np.zeros((0, len(self._zeros))), np.zeros((0, len(self._zeros)))
+        return np.concatenate(self._norms), np.concatenate(self._moves)

@@ -1,0 +1,50 @@
+"""`RunRecord`: what was observed while one milestone trained, as plain numbers.
+
+Training and probes fill it, checks judge it. It needs no engine to be read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass
+class RunRecord:
+    """One training run of one milestone on one seed.
+
+    Per-step arrays have one row per step; per-tensor columns follow `labels`.
+    """
+
+    milestone: str
+    seed: int
+    backend: str
+    labels: list[str] = field(default_factory=list)
+    shapes: list[tuple[int, ...]] = field(default_factory=list)
+
+    # (steps,) computed by the harness from the logits, in float64
+    loss: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    # (steps, tensors) Euclidean norms; NaN where no gradient arrived
+    gradient_norm: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
+    # (steps, tensors) Euclidean norm of the change that the step made
+    movement: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
+    # (evaluations,) step after which the held-out examples were looked at, and the result
+    evaluated_at: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    accuracy: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    held_out_loss: np.ndarray = field(default_factory=lambda: np.zeros(0))
+
+    planned_steps: int = 0
+    batch_size: int = 0
+    held_out_examples: int = 0
+    majority_accuracy: float = 0.0
+    # sha256 over the final parameters and the loss of every step: equal runs have equal digests
+    digest: str = ""
+    data_digest: str = ""
+    # wall-clock seconds by phase: building, training, watching, evaluating
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def steps(self) -> int:
+        """How many steps were taken; fewer than planned when the loss stopped being finite."""
+        return len(self.loss)

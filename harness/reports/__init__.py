@@ -1,0 +1,16 @@
+"""Reports: one format a file, each a `render(scorecard) -> str`, found by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+
+from harness.scorecard import Scorecard
+
+FORMATS = ("text", "json", "markdown")
+
+
+def renderer(name: str) -> Callable[[Scorecard], str]:
+    """The `render` of one format."""
+    function: Callable[[Scorecard], str] = import_module(f"{__name__}.{name}").render
+    return function

@@ -1,0 +1,78 @@
+"""The scorecard on one screen: a table, and each failure with its cause and consequences."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from harness.reports.summary import Failure, failures, headline, lines
+from harness.scorecard import Scorecard
+
+_SHOWN_FAILURES = 8
+
+
+def render(
+    scorecard: Scorecard, *, colour: bool = False, width: int = 100, verbose: bool = False
+) -> str:
+    """Text for a terminal `width` columns wide; `verbose` adds every check and tensor."""
+    out = StringIO()
+    console = Console(
+        file=out, width=width, force_terminal=colour, no_color=not colour, highlight=False,
+        legacy_windows=False, soft_wrap=False,
+    )  # fmt: skip
+    console.print(_table(scorecard))
+    if verbose:
+        _print_details(console, scorecard)
+    found = failures(scorecard)
+    for failure in found[:_SHOWN_FAILURES]:
+        _print_failure(console, failure)
+    if len(found) > _SHOWN_FAILURES:
+        console.print(f"\n... and {len(found) - _SHOWN_FAILURES} more; all are in the scorecard.")
+    style = "bold green" if scorecard.status == "pass" else "bold red"
+    console.print(Text(f"\n{headline(scorecard)}.", style=style))
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+
+
+def _table(scorecard: Scorecard) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for name in ("milestone", "year", "verdict", "loss"):
+        table.add_column(name, no_wrap=True)
+    for name in ("gradients", "moved", "accuracy (target)", "time"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for line in lines(scorecard):
+        verdict = Text(line.verdict, style="green" if line.passed else "bold red")
+        table.add_row(
+            line.milestone, str(line.year), verdict, line.loss, line.gradients, line.moved,
+            line.accuracy, line.seconds,
+        )  # fmt: skip
+    return table
+
+
+def _print_failure(console: Console, failure: Failure) -> None:
+    word = "FAIL" if failure.cause.status == "fail" else "ERROR"
+    text = Text(f"\n{word} ", style="bold red")
+    text.append(f"{failure.milestone}, seed {failure.seed}: {failure.cause.reason}", style="bold")
+    console.print(text)
+    if failure.cause.hint:
+        console.print(Text(f"  {failure.cause.hint}"))
+    for verdict in failure.consequences:
+        console.print(Text(f"  therefore {verdict.check}: {verdict.reason}", style="dim"))
+
+
+def _print_details(console: Console, scorecard: Scorecard) -> None:
+    for result in scorecard.results:
+        console.print(Text(f"\n{result.milestone}, seed {result.seed}", style="bold"))
+        for verdict in result.verdicts:
+            word = "pass" if verdict.status == "pass" else verdict.status.upper()
+            console.print(Text(f"  {word:5} {verdict.check}: {verdict.reason}"))
+        for row in result.parameters:
+            shape = "x".join(map(str, row.shape)) or "scalar"
+            norms = f"gradient {_number(row.gradient_norm)}, movement {_number(row.movement)}"
+            console.print(Text(f"        {row.verdict:9} {row.label} ({shape}): {norms}"))
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"

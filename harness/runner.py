@@ -1,0 +1,81 @@
+"""From milestones to results: plan the jobs, execute each, judge what it recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, as_completed
+from dataclasses import dataclass
+
+from harness import backends, datasets
+from harness.checks import judge
+from harness.config import MilestoneConfig
+from harness.errors import JobError, JobNotRunError
+from harness.record import RunRecord
+from harness.scorecard import Result, failed_result, judged_result
+from harness.training import train
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training run: all that a process needs to know, small and picklable."""
+
+    config: MilestoneConfig
+    seed: int
+    backend: str = "numpy"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job: its result, and its record when there is one."""
+
+    job: Job
+    result: Result
+    record: RunRecord | None = None
+
+
+def plan(configs: Sequence[MilestoneConfig], seeds: Iterable[int], backend: str) -> list[Job]:
+    """One job for each milestone and seed, milestone by milestone."""
+    seeds = list(seeds)
+    return [Job(config, seed, backend) for config in configs for seed in seeds]
+
+
+def execute(job: Job) -> RunRecord:
+    """Train one milestone on one seed; runs the same in any process."""
+    return train(job.config, backends.load(job.backend), datasets.load(job.config), job.seed)
+
+
+def run(jobs: Sequence[Job], executor: Executor, fail_fast: bool = False) -> Iterator[Outcome]:
+    """The outcome of every job, each as soon as it is known.
+
+    With `fail_fast`, what has not started when a job does not pass never does.
+    """
+    futures = {executor.submit(execute, job): job for job in jobs}
+    for future in as_completed(futures):
+        if future.cancelled():
+            continue
+        outcome = _outcome(futures[future], future)
+        if fail_fast and outcome.result.status != "pass":
+            for other in futures:
+                other.cancel()
+        yield outcome
+
+
+def in_order(jobs: Sequence[Job], outcomes: Sequence[Outcome], why_not: str) -> list[Outcome]:
+    """The outcomes in the order of the jobs; a job without one was not run, and says why."""
+    known = {id(outcome.job): outcome for outcome in outcomes}
+    return [known.get(id(job)) or _not_run(job, why_not) for job in jobs]
+
+
+def _outcome(job: Job, future: Future[RunRecord]) -> Outcome:
+    error = future.exception()
+    if error is None:
+        record = future.result()
+        return Outcome(job, judged_result(job.config, record, judge(job.config, record)), record)
+    if not isinstance(error, JobError):
+        raise error
+    return Outcome(job, failed_result(job.config, job.seed, job.backend, error))
+
+
+def _not_run(job: Job, why: str) -> Outcome:
+    error = JobNotRunError(f"it was not run: {why}")
+    return Outcome(job, failed_result(job.config, job.seed, job.backend, error))

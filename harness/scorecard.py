@@ -1,0 +1,343 @@
+"""The scorecard: all results of one run as versioned JSON, its curves beside it.
+
+`save` writes both atomically, `load` reads any version up to this one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from harness.checks.accuracy import steps_to
+from harness.checks.base import Verdict
+from harness.checks.loss import first_and_last
+from harness.checks.tensors import tensor_verdicts
+from harness.config import MilestoneConfig
+from harness.errors import JobCrashedError, JobError, OutputError, ScorecardError
+from harness.provenance import Provenance
+from harness.record import RunRecord
+
+SCHEMA_NAME = "harness.scorecard"
+SCHEMA_VERSION = 1
+FILE_NAME = "scorecard.json"
+CURVES_NAME = "curves.npz"
+Status = Literal["pass", "fail", "error"]
+
+
+class _Model(BaseModel):
+    # Numbers that are not finite are null in JSON, which has no word for them.
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
+
+
+class VerdictRow(_Model):
+    """The answer of one check."""
+
+    check: str
+    status: Status
+    reason: str
+    hint: str = ""
+    # Numbers, labels or a traceback: whatever the check found worth keeping.
+    evidence: dict[str, Any] = {}
+
+
+class ParameterRow(_Model):
+    """One tensor: its verdict, and the medians of its norms over all steps."""
+
+    label: str
+    shape: list[int]
+    verdict: str
+    reason: str
+    gradient_norm: float | None
+    movement: float | None
+
+
+class Tensors(_Model):
+    """How many tensors there are, have their gradient, must move, and moved."""
+
+    expected: int
+    with_gradient: int = 0
+    must_move: int
+    moved: int = 0
+
+
+class Accuracy(_Model):
+    """On held-out examples, computed by the harness; null where nothing was measured."""
+
+    held_out: float | None = None
+    best: float | None = None
+    target: float
+    steps_to_target: int | None = None
+    majority: float | None = None
+    examples: int = 0
+
+
+class Loss(_Model):
+    """Of training, computed by the harness; `last` is the mean of the last tenth of steps."""
+
+    first: float | None = None
+    last: float | None = None
+    held_out: float | None = None
+    floor: float = 0.0
+
+
+class Result(_Model):
+    """One milestone on one seed."""
+
+    milestone: str
+    title: str
+    year: int
+    seed: int
+    backend: str
+    status: Status
+    verdicts: list[VerdictRow]
+    parameters: list[ParameterRow] = []
+    tensors: Tensors
+    accuracy: Accuracy
+    loss: Loss
+    steps: int = 0
+    planned_steps: int = 0
+    seconds: dict[str, float] = {}
+    digest: str = ""
+
+
+class Scorecard(_Model):
+    """All results of one run."""
+
+    schema_: str = Field(default=f"{SCHEMA_NAME}/{SCHEMA_VERSION}", alias="schema")
+    created: str
+    status: Status
+    provenance: Provenance
+    results: list[Result]
+
+    @property
+    def exit_code(self) -> int:
+        """0 all passed, 1 a check failed, 3 some milestone has no verdict."""
+        return {"pass": 0, "fail": 1, "error": 3}[self.status]
+
+
+def assemble(results: list[Result], provenance: Provenance) -> Scorecard:
+    """The scorecard of these results, made now. It passes only if all of them do."""
+    statuses = {result.status for result in results}
+    status: Status = "fail" if "fail" in statuses else "error"
+    if statuses == {"pass"}:
+        status = "pass"
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    return Scorecard(created=created, status=status, provenance=provenance, results=results)
+
+
+def judged_result(
+    config: MilestoneConfig, record: RunRecord, verdicts: Iterable[Verdict]
+) -> Result:
+    """The result of a run that ended: it passes only if every check does."""
+    ordered = sorted(verdicts, key=lambda verdict: verdict.stage)
+    statuses = {verdict.status for verdict in ordered}
+    status: Status = "fail" if "fail" in statuses else "error"
+    if statuses == {"pass"}:
+        status = "pass"
+    tensors = tensor_verdicts(config, record)
+    first, last = first_and_last(record.loss) if record.steps else (None, None)
+    has_end = len(record.accuracy) > 0
+    return Result(
+        **_identity(config, record.seed, record.backend),
+        status=status,
+        verdicts=[_row(verdict) for verdict in ordered],
+        parameters=[
+            ParameterRow(
+                label=tensor.label,
+                shape=list(tensor.shape),
+                verdict=tensor.verdict,
+                reason=tensor.reason,
+                gradient_norm=tensor.gradient_norm,
+                movement=tensor.movement,
+            )
+            for tensor in tensors
+        ],
+        tensors=_tensors(config).model_copy(
+            update={
+                "with_gradient": sum(tensor.has_gradient for tensor in tensors),
+                "moved": sum(tensor.verdict == "OK" for tensor in tensors),
+            }
+        ),
+        accuracy=Accuracy(
+            held_out=float(record.accuracy[-1]) if has_end else None,
+            best=float(record.accuracy.max()) if has_end else None,
+            target=config.targets.accuracy,
+            steps_to_target=steps_to(record, config.targets.accuracy),
+            majority=record.majority_accuracy,
+            examples=record.held_out_examples,
+        ),
+        loss=Loss(
+            first=first,
+            last=last,
+            held_out=float(record.held_out_loss[-1]) if has_end else None,
+            floor=config.targets.loss_floor,
+        ),
+        steps=record.steps,
+        planned_steps=record.planned_steps,
+        seconds={phase: round(seconds, 6) for phase, seconds in record.seconds.items()},
+        digest=record.digest,
+    )
+
+
+def failed_result(config: MilestoneConfig, seed: int, backend: str, error: JobError) -> Result:
+    """The result of a run without a verdict, with its cause."""
+    evidence = {"traceback": error.details} if isinstance(error, JobCrashedError) else {}
+    return Result(
+        **_identity(config, seed, backend),
+        status="error",
+        verdicts=[
+            VerdictRow(
+                check="runs", status="error", reason=error.message, hint=error.hint,
+                evidence={"kind": type(error).__name__, **evidence},
+            )
+        ],
+        tensors=_tensors(config),
+        accuracy=Accuracy(target=config.targets.accuracy),
+        loss=Loss(floor=config.targets.loss_floor),
+    )  # fmt: skip
+
+
+def _identity(config: MilestoneConfig, seed: int, backend: str) -> dict[str, Any]:
+    return {
+        "milestone": config.name,
+        "title": config.title,
+        "year": config.year,
+        "seed": seed,
+        "backend": backend,
+    }
+
+
+def _tensors(config: MilestoneConfig) -> Tensors:
+    expected = config.expectations.tensors
+    return Tensors(expected=expected, must_move=expected - len(config.expectations.null_gradients))
+
+
+def _row(verdict: Verdict) -> VerdictRow:
+    return VerdictRow(
+        check=verdict.check,
+        status=verdict.status,
+        reason=verdict.reason,
+        hint=verdict.hint,
+        evidence=dict(verdict.evidence),
+    )
+
+
+# --- files ----------------------------------------------------------------------------
+
+
+def to_json(scorecard: Scorecard) -> str:
+    """The scorecard as JSON text."""
+    return scorecard.model_dump_json(by_alias=True, indent=1) + "\n"
+
+
+def open_folder(folder: Path) -> None:
+    """Make the folder for results; raises OutputError when it cannot be written to."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"cannot write to {folder}: {error.strerror}", "Name another folder with --out DIR."
+        ) from error
+
+
+def save(scorecard: Scorecard, records: Iterable[RunRecord], folder: Path) -> Path:
+    """Write `scorecard.json` and `curves.npz` into `folder`; each is whole or not there."""
+    curves = {
+        f"{record.milestone}/{record.seed}/{name}": array
+        for record in records
+        for name, array in _curves(record).items()
+    }
+    try:
+        with _replacing(folder / CURVES_NAME) as file:
+            np.savez_compressed(file, **curves)  # type: ignore[arg-type]  # stubs want a bool
+        with _replacing(folder / FILE_NAME) as file:
+            file.write(to_json(scorecard).encode())
+    except OSError as error:
+        raise OutputError(f"cannot write to {folder}: {error.strerror}") from error
+    return folder / FILE_NAME
+
+
+def _curves(record: RunRecord) -> Mapping[str, np.ndarray]:
+    """Per-step arrays, in single precision: for plots and for judging again."""
+    return {
+        "loss": record.loss,
+        "gradient_norm": record.gradient_norm.astype(np.float32),
+        "movement": record.movement.astype(np.float32),
+        "evaluated_at": record.evaluated_at,
+        "accuracy": record.accuracy,
+        "held_out_loss": record.held_out_loss,
+    }
+
+
+@contextmanager
+def _replacing(file: Path) -> Iterator[IO[bytes]]:
+    """A new file that takes the place of `file` only when it is complete and on disk."""
+    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as new:
+        try:
+            yield new
+            new.flush()
+            os.fsync(new.fileno())
+        except BaseException:
+            os.unlink(new.name)
+            raise
+    umask = os.umask(0)
+    os.umask(umask)
+    os.chmod(new.name, 0o666 & ~umask)
+    os.replace(new.name, file)
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    with _replacing(file) as new:
+        new.write(text.encode())
+
+
+# From version n to n + 1. Older scorecards are read through these, one after the other.
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+
+
+def load(path: Path) -> Scorecard:
+    """The scorecard in a file or folder; raises ScorecardError when there is none to read."""
+    file = path / FILE_NAME if path.is_dir() else path
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ScorecardError(f"{file} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ScorecardError(f"{file} is not JSON: {error}") from error
+    try:
+        return Scorecard.model_validate(_upgraded(data, file))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ScorecardError(f"{file} is not a scorecard: {place}: {first['msg']}") from error
+
+
+def _upgraded(data: object, file: Path) -> dict[str, Any]:
+    name, _, number = str(data.get("schema") if isinstance(data, dict) else "").partition("/")
+    if not isinstance(data, dict) or name != SCHEMA_NAME or not number.isdigit():
+        raise ScorecardError(f"{file} is not a scorecard: its schema is not {SCHEMA_NAME}/N")
+    version = int(number)
+    if version > SCHEMA_VERSION:
+        raise ScorecardError(
+            f"{file} was written by a newer harness (schema {version}, known up to "
+            f"{SCHEMA_VERSION})",
+            "Update the harness to read it.",
+        )
+    while version < SCHEMA_VERSION:
+        if version not in UPGRADES:
+            raise ScorecardError(f"{file} has schema {version}, which never existed")
+        data = UPGRADES[version](data)
+        version += 1
+    return {**data, "schema": f"{SCHEMA_NAME}/{SCHEMA_VERSION}"}

@@ -1,0 +1,197 @@
+"""YAML that says where everything stands and refuses what would be misread.
+
+PyYAML follows YAML 1.1, where `no` is False, `012` is 10, `1:30` is 90 and `1e-3` is a
+text, and it lets the last of two equal keys win. Here each of these is a problem with
+its line and column.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from harness.errors import ConfigError, Problem
+
+Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
+Path_ = tuple[str | int, ...]
+
+MAX_SIZE_BYTES = 1_000_000
+
+_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+_FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
+_EXPONENT_WITHOUT_DOT = re.compile(r"([-+]?[0-9]+)([eE][-+]?[0-9]+)")
+_YAML_1_1_WORDS = {"yes", "no", "on", "off", "y", "n"}
+_LOOKS_LIKE_A_NUMBER = re.compile(r"[-+]?(0[0-9_]+|0[xXoObB][0-9a-fA-F_]+|[0-9][0-9_]*[0-9]|"
+                                  r"[0-9]+(:[0-9]+)+)")  # fmt: skip
+
+
+@dataclass
+class Source:
+    """A YAML text as plain data, with the place of every key and value by its path."""
+
+    file: str
+    text: str
+    data: Plain = None
+    places: dict[Path_, tuple[int, int]] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def problem(self, path: Path_, message: str) -> Problem:
+        """`message` at the place of `path`, or of its nearest parent that has one."""
+        known = path
+        while known not in self.places and known:
+            known = known[:-1]
+        line, column = self.places.get(known, (1, 1))
+        return self.problem_at(line, column, message, dotted(path))
+
+    def problem_at(self, line: int, column: int, message: str, path: str = "") -> Problem:
+        """`message` at a line and column, both counted from 1."""
+        lines = self.text.splitlines()
+        snippet = lines[line - 1] if 0 < line <= len(lines) and len(lines[line - 1]) < 200 else ""
+        return Problem(self.file, line, column, path, message, snippet)
+
+
+def dotted(path: Path_) -> str:
+    """("layers", "conv1", 0) -> "layers.conv1[0]"."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def read(file: Path) -> Source:
+    """The text of `file`, parsed; raises ConfigError when it is not usable YAML."""
+    name = _shown(file)
+    try:
+        if file.stat().st_size > MAX_SIZE_BYTES:
+            raise _unusable(name, f"is larger than {MAX_SIZE_BYTES // 1_000_000} MB")
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise _unusable(name, f"is not UTF-8 text (byte {error.start})") from error
+    except OSError as error:
+        raise _unusable(name, f"cannot be read: {error.strerror}") from error
+    return parse(text, name)
+
+
+def _shown(file: Path) -> str:
+    """The path as a person would type it: relative to where they are, if below it."""
+    try:
+        return str(file.resolve().relative_to(Path.cwd()))
+    except (ValueError, OSError):
+        return str(file)
+
+
+def _unusable(name: str, message: str) -> ConfigError:
+    return ConfigError([Problem(name, 0, 0, "", message)], "A milestone is a small YAML file.")
+
+
+def parse(text: str, name: str) -> Source:
+    """Plain data with places; raises ConfigError with every problem found on the way."""
+    source = Source(name, text)
+    try:
+        node = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError as error:
+        raise ConfigError([_syntax_problem(source, error)]) from error
+    except RecursionError as error:
+        raise _unusable(name, "is nested too deeply") from error
+    if node is None:
+        raise _unusable(name, "is empty")
+    alias = next(_aliases(text), None)
+    if alias:
+        message = "anchors and aliases (& and *) are not taken; write the value out"
+        raise ConfigError([source.problem_at(*alias, message)])
+    source.data = _plain(source, node, ())
+    if source.problems:
+        raise ConfigError(source.problems)
+    return source
+
+
+def _syntax_problem(source: Source, error: yaml.YAMLError) -> Problem:
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    message = f"not valid YAML: {getattr(error, 'problem', None) or error}"
+    if mark is None:
+        return Problem(source.file, 0, 0, "", message)
+    return source.problem_at(mark.line + 1, mark.column + 1, message)
+
+
+def _place(mark: Any) -> tuple[int, int]:
+    """Line and column from 1. `Any`: PyYAML has two classes of marks without a common base."""
+    return mark.line + 1, mark.column + 1
+
+
+def _aliases(text: str) -> Iterator[tuple[int, int]]:
+    for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            yield _place(event.start_mark)
+
+
+def _plain(source: Source, node: yaml.Node, path: Path_) -> Plain:
+    source.places.setdefault(path, _place(node.start_mark))
+    if isinstance(node, yaml.MappingNode):
+        return _mapping(source, node, path)
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain(source, item, (*path, i)) for i, item in enumerate(node.value)]
+    if node.tag.startswith("!") or not node.tag.startswith("tag:yaml.org,2002:"):
+        source.problems.append(source.problem(path, f"tags such as {node.tag} are not taken"))
+        return None
+    if isinstance(node, yaml.ScalarNode) and node.style in ("'", '"', "|", ">"):
+        return str(node.value)
+    return _scalar(source, str(node.value), path)
+
+
+def _mapping(source: Source, node: yaml.MappingNode, path: Path_) -> dict[str, Plain]:
+    result: dict[str, Plain] = {}
+    for key_node, value_node in node.value:
+        key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
+        line, column = _place(key_node.start_mark)
+        if key is None:
+            problem = source.problem_at(line, column, "a key must be a word", dotted(path))
+            source.problems.append(problem)
+            continue
+        if key in result:
+            message = f"the key '{key}' stands here twice"
+            source.problems.append(source.problem_at(line, column, message, dotted(path)))
+            continue
+        result[key] = _plain(source, value_node, (*path, key))
+        source.places[(*path, key, "<key>")] = (line, column)
+    return result
+
+
+def _scalar(source: Source, text: str, path: Path_) -> Plain:
+    """An unquoted word as null, bool, number or text; ambiguous ones are problems."""
+    if text in ("", "~", "null"):
+        return None
+    if text in ("true", "false"):
+        return text == "true"
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    if _FLOAT.fullmatch(text) and math.isfinite(float(text)):
+        return float(text)
+    doubt = _doubt(text)
+    if doubt:
+        source.problems.append(source.problem(path, doubt))
+    return text
+
+
+def _doubt(text: str) -> str:
+    """Why an unquoted word may be misread, or nothing."""
+    exponent = _EXPONENT_WITHOUT_DOT.fullmatch(text)
+    if exponent:
+        return (
+            f"is the text '{text}', expected a number. "
+            f"YAML needs the dot: {exponent[1]}.0{exponent[2]}"
+        )
+    if text.lower() in _YAML_1_1_WORDS:
+        return f"'{text}' may mean a truth value; write true or false, or '{text}' in quotes"
+    if text.lower() in ("true", "false", "null"):
+        return f"write {text.lower()} in lower case, or '{text}' in quotes"
+    if _LOOKS_LIKE_A_NUMBER.fullmatch(text):
+        return f"'{text}' may mean several numbers; write it in plain decimal, or in quotes"
+    if text.lower().lstrip("+-") in (".inf", ".nan") or _FLOAT.fullmatch(text):
+        return f"'{text}' is not a finite number"
+    return ""
