@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, get_type_hints
 
@@ -15,8 +16,49 @@ from harness.errors import did_you_mean
 Factory = Callable[..., Any]
 
 
+@dataclass(frozen=True)
+class Known:
+    """Everything that a config may name, by name; `backend` offers all but the recipes."""
+
+    backend: str
+    layers: Mapping[str, Factory]
+    losses: Mapping[str, Factory]
+    optimizers: Mapping[str, Factory]
+    recipes: Mapping[str, Factory]
+
+
+class MisfitError(ValueError):
+    """Names or arguments in one part of a config that do not fit, each with its key."""
+
+    def __init__(self, misfits: list[tuple[str, str]]) -> None:
+        super().__init__("; ".join(message for _, message in misfits))
+        self.misfits = misfits
+
+
+def require_fit(
+    kind: str,
+    key: str,
+    name: str,
+    known: Mapping[str, Factory],
+    given: Mapping[str, object],
+    own: tuple[str, ...],
+    offered_by: str,
+) -> None:
+    """Raise MisfitError unless `name` is known and takes what is given.
+
+    `key` is the config's key that holds the name.
+    """
+    if name not in known:
+        offers = ", ".join(sorted(known))
+        message = f"unknown {kind} '{name}'.{did_you_mean(name, known)} {offered_by}: {offers}"
+        raise MisfitError([(key, message)])
+    found = [(argument, f"{name}: {text}") for argument, text in misfits(known[name], given, own)]
+    if found:
+        raise MisfitError(found)
+
+
 def misfits(
-    factory: Factory, given: Mapping[str, object], own: tuple[str, ...] = ("rng",)
+    factory: Factory, given: Mapping[str, object], own: tuple[str, ...]
 ) -> Iterator[tuple[str, str]]:
     """Every (argument, message) that keeps `factory(**given)` from being a good call.
 
@@ -28,13 +70,13 @@ def misfits(
         if name in names:
             problem = _type_problem(factory, name, value)
             if problem:
-                yield name, problem
+                yield name, f"{name} {problem}"
         elif not is_open:
             known = ", ".join(names) or "no arguments"
-            yield name, f"is no argument here.{did_you_mean(name, names)} It takes: {known}"
+            yield name, f"no argument '{name}'.{did_you_mean(name, names)} It takes: {known}"
     for name in names:
         if takes[name].default is inspect.Parameter.empty and name not in given:
-            yield name, "is missing"
+            yield name, f"{name} is missing"
 
 
 def accepts(factory: Factory, name: str) -> bool:

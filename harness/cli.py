@@ -37,7 +37,9 @@ def main() -> None:
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        error.show()
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context else "harness"
+        _fail(error.format_message(), f"'{path} --help' lists what there is.")
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
         _fail("interrupted")
@@ -241,9 +243,9 @@ def show(name: str, changes: tuple[str, ...]) -> None:
     _pin_blas_threads()
     from harness import calibration
     from harness.reports.outline import render
-    from harness.session import load_all, prepare_all
+    from harness.session import prepared
 
-    (outline,) = prepare_all(load_all([name], changes), "numpy")
+    (outline,) = prepared([name], "numpy", changes)
     click.echo(render(outline, calibration.load(outline.config.name)))
 
 
@@ -253,9 +255,9 @@ def validate(files: tuple[str, ...]) -> None:
     """Check configs without training: all shipped ones when none is named."""
     _pin_blas_threads()
     from harness.config import milestone_files
-    from harness.session import load_all, prepare_all
+    from harness.session import prepared
 
-    for outline in prepare_all(load_all(files or list(milestone_files())), "numpy"):
+    for outline in prepared(files or list(milestone_files()), "numpy"):
         click.echo(f"{outline.config.name}: valid, {len(outline.parameters)} tensors")
 
 
@@ -308,9 +310,9 @@ def calibrate(
     """Measure what milestones and their controls do on many seeds, and put it on record."""
     _pin_blas_threads()
     from harness import calibration
-    from harness.session import load_all, prepare_all
+    from harness.session import prepared
 
-    for outline in prepare_all(load_all(_names_or_all(names, everything)), "numpy"):
+    for outline in prepared(_names_or_all(names, everything), "numpy"):
         measured = calibration.calibrate(outline, seeds, control_seeds, jobs or _cpus())
         name = outline.config.name
         file = out / name / "calibration.json" if out else calibration.file_for(name)

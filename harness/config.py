@@ -1,8 +1,7 @@
 """A milestone's YAML as frozen, checked values: what to train, on what, and what must come out.
 
 `load(file)` gives a `MilestoneConfig` or raises ConfigError with every problem and its
-line. Layer and dataset arguments are checked where the factories are known, in
-`preparation.py`.
+line. Names and arguments are held against what a backend and the recipes offer.
 """
 
 from __future__ import annotations
@@ -20,16 +19,23 @@ from pydantic import (
     PrivateAttr,
     StringConstraints,
     ValidationError,
+    ValidationInfo,
     model_validator,
 )
 
+from harness.arguments import Known, MisfitError, require_fit
 from harness.errors import ConfigError, Problem, UsageError, did_you_mean
 from harness.resources import root
-from harness.yaml_source import Plain, Source, parse, read
+from harness.yaml_source import KEY, Path_, Plain, Source, parse, read
 
 Label = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 Text = Annotated[str, StringConstraints(min_length=1)]
 Share = Annotated[float, Field(gt=0, le=1)]
+
+
+def _known(info: ValidationInfo) -> Known | None:
+    """What names are held against; None while only the form of a config matters."""
+    return info.context if isinstance(info.context, Known) else None
 
 
 class _Frozen(BaseModel):
@@ -53,11 +59,28 @@ class LayerSpec(_Open):
     type: Text
     layers: dict[Label, LayerSpec] | None = None
 
+    @model_validator(mode="after")
+    def _fits(self, info: ValidationInfo) -> Self:
+        if known := _known(info):
+            offered = f"backend '{known.backend}' offers"
+            own = ("rng",)
+            require_fit("layer", "type", self.type, known.layers, self.arguments, own, offered)
+        return self
+
 
 class DataSpec(_Open):
     """Where the examples come from: a recipe of `harness/datasets/`, and its arguments."""
 
     recipe: Text
+
+    @model_validator(mode="after")
+    def _fits(self, info: ValidationInfo) -> Self:
+        if known := _known(info):
+            own = ("folder",)
+            require_fit(
+                "recipe", "recipe", self.recipe, known.recipes, self.arguments, own, "Known"
+            )
+        return self
 
 
 class Training(_Frozen):
@@ -75,6 +98,16 @@ class Training(_Frozen):
     epochs: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=1)]
     evaluate_every: Annotated[int, Field(ge=1, description="in steps")]
+
+    @model_validator(mode="after")
+    def _fits(self, info: ValidationInfo) -> Self:
+        if known := _known(info):
+            offered, given = f"backend '{known.backend}' offers", self.optimizer_arguments
+            require_fit("loss", "loss", self.loss, known.losses, {}, (), offered)
+            own = ("parameters", "params")
+            optimizers = known.optimizers
+            require_fit("optimizer", "optimizer", self.optimizer, optimizers, given, own, offered)
+        return self
 
     @property
     def optimizer_arguments(self) -> dict[str, Any]:
@@ -151,7 +184,7 @@ class MilestoneConfig(_Frozen):
         decides = self.model_dump(mode="json", include={"data", "layers", "training"})
         return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
-    def problem(self, path: tuple[str | int, ...], message: str) -> Problem:
+    def problem(self, path: Path_, message: str) -> Problem:
         """`message` at the line of `path` in the YAML."""
         return self._source.problem(path, message)
 
@@ -176,15 +209,20 @@ def flat_layers(
     return found
 
 
-def load(file: Path, changes: Sequence[str] = ()) -> MilestoneConfig:
-    """The milestone defined in `file`, with `--set` changes like `training.lr=0.1` applied."""
+def load(file: Path, known: Known | None = None, changes: Sequence[str] = ()) -> MilestoneConfig:
+    """The milestone defined in `file`, with `--set` changes like `training.lr=0.1` applied.
+
+    Layers, losses, optimizers and recipes are held against `known` when it is given.
+    """
     source = read(file)
     for change in changes:
         _apply(source, change)
     try:
-        config = MilestoneConfig.model_validate(source.data)
+        config = MilestoneConfig.model_validate(source.data, context=known)
     except ValidationError as error:
-        raise ConfigError(_problems(source, error)) from error
+        raise ConfigError(_all_problems(source, error)) from error
+    if source.problems:
+        raise ConfigError(source.problems)
     config._source, config._folder, config._modified = source, file.parent, tuple(changes)
     return config
 
@@ -226,20 +264,24 @@ def _apply(source: Source, change: str) -> None:
         raise UsageError(
             f"--set {change}: expected key=value", "For example: --set training.lr=0.05"
         )
-    value = parse(text, f"--set {path}").data if text.strip() else None
+    parsed = parse(text, f"--set {change}") if text.strip() else Source("", "")
+    source.problems += parsed.problems
     node: Plain = source.data
     for key in keys[:-1]:
         node = node.setdefault(key, {}) if isinstance(node, dict) else None
     if not isinstance(node, dict):
         raise UsageError(f"--set {change}: '{path}' is not a key of {source.file}")
-    node[keys[-1]] = value
+    node[keys[-1]] = parsed.data
+    source.changes[tuple(keys)] = source.changes[(*keys, KEY)] = f"--set {change}"
 
 
-def _problems(source: Source, error: ValidationError) -> list[Problem]:
-    return [
-        source.problem(*_place_and_message(source, dict(entry)))
-        for entry in error.errors(include_url=False)
-    ]
+def _all_problems(source: Source, error: ValidationError) -> list[Problem]:
+    """What was misread and what does not fit, in the order of the file, one a place."""
+    problems = [*source.problems]
+    for entry in error.errors(include_url=False):
+        problems += _problems(source, dict(entry))
+    by_place = {(problem.file, problem.line, problem.path): problem for problem in problems[::-1]}
+    return sorted(by_place.values(), key=lambda problem: (problem.file, problem.line))
 
 
 # pydantic's words, turned into ours: the message says what was expected and what was got.
@@ -261,19 +303,23 @@ _MESSAGES = {
 }
 
 
-def _place_and_message(source: Source, entry: dict[str, Any]) -> tuple[tuple[str | int, ...], str]:
-    path: tuple[str | int, ...] = entry["loc"]
-    kind = entry["type"]
-    if path and path[-1] == "[key]":
-        return (*path[:-1], "<key>"), f"a label {_MESSAGES[kind].format(input=entry['input'])}"
+def _problems(source: Source, entry: dict[str, Any]) -> list[Problem]:
+    path: Path_ = entry["loc"]
+    kind, given = entry["type"], entry["input"]
+    context = entry.get("ctx", {})
+    if isinstance(context.get("error"), MisfitError):
+        misfits = context["error"].misfits
+        return [source.problem((*path, key), message) for key, message in misfits]
+    if kind == "value_error":
+        return [source.problem(path, str(context["error"]))]
+    if path[-1:] == ("[key]",):
+        message = f"a label {_MESSAGES[kind].format(input=given)}"
+        return [source.problem((*path[:-1], KEY), message)]
     if kind == "extra_forbidden":
         known = _keys_at(path[:-1])
-        return (*path, "<key>"), f"unknown key.{did_you_mean(str(path[-1]), known)}"
-    if kind == "value_error":
-        return path, str(entry["ctx"]["error"])
+        return [source.problem((*path, KEY), f"unknown key.{did_you_mean(str(path[-1]), known)}")]
     template = _MESSAGES.get(kind, "{msg}, got {input!r}")
-    values = {**entry.get("ctx", {}), "input": entry["input"], "msg": entry["msg"]}
-    return path, template.format(**values)
+    return [source.problem(path, template.format(**context, input=given, msg=entry["msg"]))]
 
 
 def _keys_at(path: tuple[str | int, ...]) -> list[str]:

@@ -1,22 +1,22 @@
 """Everything that can be wrong with a milestone, found before anything is trained.
 
-`prepare` holds a config against the backend and the recipes, loads the data, builds the
-model and sends two examples through it.
+`known_to` says what a config may name; `prepare` loads the data, builds the model and sends
+two examples through it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from harness import datasets
-from harness.arguments import Factory, misfits
+from harness.arguments import Known
 from harness.backends.base import Backend, EngineTensor
-from harness.config import LayerSpec, MilestoneConfig
+from harness.config import MilestoneConfig
 from harness.datasets.base import Dataset
-from harness.errors import ConfigError, Problem, UsageError, did_you_mean
+from harness.errors import ConfigError, Problem, did_you_mean
 from harness.metrics import LOSSES, targets_for
 from harness.model import Model, Node, build
 
@@ -46,73 +46,26 @@ class Outline:
         return {name: shape for row in self.rows for name, shape in row.parameters.items()}
 
 
+def known_to(backend: Backend) -> Known:
+    """What a config for this backend may name."""
+    space = backend.namespace
+    return Known(
+        backend=backend.name,
+        layers=space.layers,
+        losses={name: loss for name, loss in space.losses.items() if name in LOSSES},
+        optimizers=space.optimizers,
+        recipes={name: datasets.recipe(name) for name in datasets.available()},
+    )
+
+
 def prepare(config: MilestoneConfig, backend: Backend) -> Outline:
     """The outline of a milestone; raises ConfigError or DataError with all that is wrong."""
-    problems = [*_name_problems(config, backend), *_data_problems(config)]
-    if problems:
-        raise ConfigError(problems)
     dataset = datasets.load(config)
     outline = Outline(config, dataset, _trace(config, backend, dataset))
     problems = list(_expectation_problems(outline))
     if problems:
         raise ConfigError(problems)
     return outline
-
-
-def _name_problems(config: MilestoneConfig, backend: Backend) -> Iterator[Problem]:
-    """Layers, loss and optimizer: do they exist, and do they take what they are given?"""
-    space, training = backend.namespace, config.training
-    yield from _layer_problems(config, config.layers, ("layers",), backend)
-    for label, control in config.controls.items():
-        path = ("controls", label, "layers")
-        yield from _layer_problems(config, control.layers or {}, path, backend)
-    for kind, name, known in (
-        ("loss", training.loss, {k: v for k, v in space.losses.items() if k in LOSSES}),
-        ("optimizer", training.optimizer, space.optimizers),
-    ):
-        if name not in known:
-            message = _unknown(kind, name, known, backend)
-            yield config.problem(("training", kind), message)
-        elif kind == "optimizer":
-            given = training.optimizer_arguments
-            for argument, message in misfits(known[name], given, own=("parameters", "params")):
-                yield config.problem(("training", argument), f"{name}: {argument} {message}")
-
-
-def _layer_problems(
-    config: MilestoneConfig,
-    layers: Mapping[str, LayerSpec],
-    path: tuple[str, ...],
-    backend: Backend,
-) -> Iterator[Problem]:
-    known = backend.namespace.layers
-    for label, spec in layers.items():
-        here = (*path, label)
-        if spec.type not in known:
-            yield config.problem((*here, "type"), _unknown("layer", spec.type, known, backend))
-        else:
-            for argument, message in misfits(known[spec.type], spec.arguments):
-                place = (*here, argument) if argument in spec.arguments else here
-                yield config.problem(place, f"{spec.type}: {argument} {message}")
-        yield from _layer_problems(config, spec.layers or {}, (*here, "layers"), backend)
-
-
-def _unknown(kind: str, name: str, known: Mapping[str, Factory], backend: Backend) -> str:
-    return (
-        f"unknown {kind} '{name}'.{did_you_mean(name, known)} "
-        f"backend '{backend.name}' offers: {', '.join(sorted(known))}"
-    )
-
-
-def _data_problems(config: MilestoneConfig) -> Iterator[Problem]:
-    try:
-        recipe = datasets.recipe(config.data.recipe)
-    except UsageError as error:
-        yield config.problem(("data", "recipe"), f"{error.message} {error.hint}")
-        return
-    for argument, message in misfits(recipe, config.data.arguments, own=("folder",)):
-        place = ("data", argument) if argument in config.data.arguments else ("data",)
-        yield config.problem(place, f"{config.data.recipe}: {argument} {message}")
 
 
 def _trace(config: MilestoneConfig, backend: Backend, dataset: Dataset) -> list[Row]:

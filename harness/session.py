@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import backends, config
+from harness.backends.base import Backend
 from harness.config import MilestoneConfig
 from harness.errors import ConfigError, Problem, UsageError
 from harness.executors import IsolatedExecutor
-from harness.preparation import Outline, prepare
+from harness.preparation import Outline, known_to, prepare
 from harness.provenance import gather
 from harness.runner import Job, Outcome, in_order, plan, run
 from harness.scorecard import Scorecard, assemble, open_folder, save
@@ -50,7 +51,7 @@ def run_session(
     Raises a HarnessError before anything is trained or overwritten when the request
     cannot be met. `on_start` hears how many jobs there are, `on_outcome` of each.
     """
-    outlines = prepare_all(load_all(request.names, request.changes), request.backend)
+    outlines = prepared(request.names, request.backend, request.changes)
     open_folder(request.out)
     jobs = plan([outline.config for outline in outlines], request.seeds, request.backend)
     on_start(len(jobs))
@@ -70,14 +71,23 @@ def run_session(
     return Finished(scorecard, save(scorecard, records, request.out), interrupted)
 
 
-def load_all(names: Sequence[str], changes: Sequence[str] = ()) -> list[MilestoneConfig]:
-    """The milestones of these names or files, each once; all problems of all files at once."""
+def prepared(names: Sequence[str], backend: str, changes: Sequence[str] = ()) -> list[Outline]:
+    """The outlines of the milestones of these names or files, ready to be trained."""
+    engine = backends.load(backend)
+    return _prepare_all(_load_all(names, engine, changes), engine)
+
+
+def _load_all(
+    names: Sequence[str], engine: Backend, changes: Sequence[str]
+) -> list[MilestoneConfig]:
+    """Each milestone once; all problems of all files at once."""
+    known = known_to(engine)
     configs: dict[Path, MilestoneConfig] = {}
     problems: list[Problem] = []
     for name in names:
         file = config.find(name)
         try:
-            configs[file.resolve()] = config.load(file, changes)
+            configs[file.resolve()] = config.load(file, known, changes)
         except ConfigError as error:
             problems += error.problems
     if problems:
@@ -89,9 +99,8 @@ def load_all(names: Sequence[str], changes: Sequence[str] = ()) -> list[Mileston
     return list(configs.values())
 
 
-def prepare_all(configs: Sequence[MilestoneConfig], backend: str) -> list[Outline]:
+def _prepare_all(configs: Sequence[MilestoneConfig], engine: Backend) -> list[Outline]:
     """The outlines of all milestones; all problems of all of them at once."""
-    engine = backends.load(backend)
     outlines: list[Outline] = []
     problems: list[Problem] = []
     for each in configs:

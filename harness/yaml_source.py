@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,11 @@ from harness.errors import ConfigError, Problem
 
 Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
 Path_ = tuple[str | int, ...]
+# The last part of the path of a key itself, where the rest is the path of its value.
+KEY = "<key>"
 
 MAX_SIZE_BYTES = 1_000_000
+MAX_DEPTH = 20
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
@@ -40,14 +42,19 @@ class Source:
     data: Plain = None
     places: dict[Path_, tuple[int, int]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    # Paths that do not come from the file, with where they do come from.
+    changes: dict[Path_, str] = field(default_factory=dict)
 
     def problem(self, path: Path_, message: str) -> Problem:
         """`message` at the place of `path`, or of its nearest parent that has one."""
+        shown = dotted(path[:-1] if path[-1:] == (KEY,) else path)
         known = path
-        while known not in self.places and known:
+        while known and known not in self.places and known not in self.changes:
             known = known[:-1]
+        if known in self.changes:
+            return Problem(self.changes[known], 0, 0, shown, message)
         line, column = self.places.get(known, (1, 1))
-        return self.problem_at(line, column, message, dotted(path))
+        return self.problem_at(line, column, message, shown)
 
     def problem_at(self, line: int, column: int, message: str, path: str = "") -> Problem:
         """`message` at a line and column, both counted from 1."""
@@ -91,23 +98,21 @@ def _unusable(name: str, message: str) -> ConfigError:
 
 
 def parse(text: str, name: str) -> Source:
-    """Plain data with places; raises ConfigError with every problem found on the way."""
+    """Plain data with places; raises ConfigError when the text is not YAML at all.
+
+    What is YAML but may be misread is left in `problems`, for the caller to raise together
+    with its own.
+    """
     source = Source(name, text)
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        node = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        _require_simple(source, loader)
+        node = yaml.compose(text, Loader=loader)
     except yaml.YAMLError as error:
         raise ConfigError([_syntax_problem(source, error)]) from error
-    except RecursionError as error:
-        raise _unusable(name, "is nested too deeply") from error
     if node is None:
         raise _unusable(name, "is empty")
-    alias = next(_aliases(text), None)
-    if alias:
-        message = "anchors and aliases (& and *) are not taken; write the value out"
-        raise ConfigError([source.problem_at(*alias, message)])
     source.data = _plain(source, node, ())
-    if source.problems:
-        raise ConfigError(source.problems)
     return source
 
 
@@ -116,7 +121,7 @@ def _syntax_problem(source: Source, error: yaml.YAMLError) -> Problem:
     message = f"not valid YAML: {getattr(error, 'problem', None) or error}"
     if mark is None:
         return Problem(source.file, 0, 0, "", message)
-    return source.problem_at(mark.line + 1, mark.column + 1, message)
+    return source.problem_at(*_place(mark), message)
 
 
 def _place(mark: Any) -> tuple[int, int]:
@@ -124,10 +129,21 @@ def _place(mark: Any) -> tuple[int, int]:
     return mark.line + 1, mark.column + 1
 
 
-def _aliases(text: str) -> Iterator[tuple[int, int]]:
-    for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            yield _place(event.start_mark)
+def _require_simple(source: Source, loader: type[yaml.SafeLoader]) -> None:
+    """Refuse, event by event, what would overflow a stack or a memory once it is composed."""
+    depth = 0
+    for event in yaml.parse(source.text, Loader=loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > MAX_DEPTH:
+            message = f"nested more than {MAX_DEPTH} levels deep"
+        elif isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            message = "anchors and aliases (& and *) are not taken; write the value out"
+        else:
+            continue
+        raise ConfigError([source.problem_at(*_place(event.start_mark), message)])
 
 
 def _plain(source: Source, node: yaml.Node, path: Path_) -> Plain:
@@ -158,7 +174,7 @@ def _mapping(source: Source, node: yaml.MappingNode, path: Path_) -> dict[str, P
             source.problems.append(source.problem_at(line, column, message, dotted(path)))
             continue
         result[key] = _plain(source, value_node, (*path, key))
-        source.places[(*path, key, "<key>")] = (line, column)
+        source.places[(*path, key, KEY)] = (line, column)
     return result
 
 

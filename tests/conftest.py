@@ -33,5 +33,5 @@ def _global_random_state_stays() -> Iterator[None]:
     """Fails a test that draws from numpy's global stream or seeds it."""
     before = np.random.get_state()
     yield
-    after = np.random.get_state()
-    assert all(map(np.array_equal, after, before)), "numpy's global random state has changed"
+    unchanged = all(map(np.array_equal, np.random.get_state(), before))
+    assert unchanged, "numpy's global random state has changed: draw from `rng` instead"

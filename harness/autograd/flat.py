@@ -7,6 +7,7 @@ however many tensors there are.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from operator import is_
 
 import numpy as np
 
@@ -30,6 +31,7 @@ class Flat:
         ):
             parameter.data = data
             parameter._grad_buffer = grad
+            parameter._flat = self
 
     def _view(self, buffer: np.ndarray, i: int) -> np.ndarray:
         return buffer[self.starts[i] : self.ends[i]].reshape(self.parameters[i].shape)
@@ -60,3 +62,17 @@ class Flat:
         for i, has_gradient in enumerate(arrived):
             if has_gradient:
                 yield slice(self.starts[i], self.ends[i]), steps[i]
+
+    def all_data(self, parameters: Sequence[Tensor]) -> np.ndarray | None:
+        """The data of just these parameters end to end; None when some is not in the buffer."""
+        if self.parameters != parameters:
+            return None
+        in_place = map(is_, [p.data for p in parameters], self._data_views)
+        return self.data if all(in_place) else None
+
+    def all_grad(self, parameters: Sequence[Tensor]) -> np.ndarray | None:
+        """Their gradients end to end; None when one has not arrived or is somewhere else."""
+        if self.parameters != parameters:
+            return None
+        in_place = map(is_, [p.grad for p in parameters], self._grad_views)
+        return self.grad if all(in_place) else None

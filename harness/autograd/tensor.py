@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,9 @@ from harness.autograd import ops
 from harness.autograd.errors import GraphError
 from harness.autograd.function import Function
 from harness.autograd.graph import backpropagate
+
+if TYPE_CHECKING:
+    from harness.autograd.flat import Flat
 
 Dims = int | tuple[int, ...] | None
 
@@ -30,14 +34,23 @@ class Tensor:
     float64. Integers stay integers (indices, classes) unless `requires_grad` is set.
     """
 
-    __slots__ = ("__weakref__", "_grad_buffer", "_grad_fn", "_keeps_grad", "data", "grad",
-                 "requires_grad")  # fmt: skip
+    __slots__ = (
+        "__weakref__",
+        "_flat",
+        "_grad_buffer",
+        "_grad_fn",
+        "_keeps_grad",
+        "data",
+        "grad",
+        "requires_grad",
+    )  # fmt: skip
 
     data: np.ndarray
     grad: np.ndarray | None
     requires_grad: bool
     _grad_fn: Function | None
     _grad_buffer: np.ndarray | None
+    _flat: Flat | None
     _keeps_grad: bool
 
     def __init__(
@@ -51,6 +64,7 @@ class Tensor:
         self.requires_grad = requires_grad
         self._grad_fn = None
         self._grad_buffer = None
+        self._flat = None
         self._keeps_grad = False
 
     @staticmethod
@@ -62,6 +76,7 @@ class Tensor:
         out.requires_grad = False
         out._grad_fn = None
         out._grad_buffer = None
+        out._flat = None
         out._keeps_grad = False
         if _graph_is_recorded:
             for source in function.saved_tensors:

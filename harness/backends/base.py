@@ -30,6 +30,11 @@ class Namespace:
     optimizers: Mapping[str, Factory]
 
 
+def lay_out(arrays: Sequence[np.ndarray], out: np.ndarray) -> None:
+    """Write arrays end to end into a vector: what copy_values does when there is no better way."""
+    np.concatenate([array.reshape(-1) for array in arrays], out=out)
+
+
 class Backend(Protocol):
     """One engine."""
 
@@ -49,8 +54,14 @@ class Backend(Protocol):
     def arrays(self, parameters: Sequence[Parameter]) -> list[np.ndarray]:
         """The numbers of each parameter now."""
 
-    def gradients(self, parameters: Sequence[Parameter]) -> list[np.ndarray | None]:
-        """The gradient of each parameter; None where none has arrived."""
+    def copy_values(self, parameters: Sequence[Parameter], out: np.ndarray) -> None:
+        """Write the numbers of all parameters, end to end, into `out`, a vector."""
+
+    def copy_gradients(self, parameters: Sequence[Parameter], out: np.ndarray) -> list[int]:
+        """Write all gradients, end to end, into `out`: zeros where none has arrived.
+
+        Returns the positions of the parameters without one.
+        """
 
     def backward(self, loss: EngineTensor) -> None:
         """Send gradients from the loss to the parameters."""

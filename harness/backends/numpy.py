@@ -9,7 +9,7 @@ import numpy as np
 
 import harness
 from harness.autograd import Tensor, nn, no_grad, optim
-from harness.backends.base import Layer, Namespace
+from harness.backends.base import Layer, Namespace, lay_out
 
 _LOSSES = ("CrossEntropyLoss", "BCEWithLogitsLoss", "MSELoss")
 
@@ -38,8 +38,23 @@ class NumpyBackend:
     def arrays(self, parameters: Sequence[Tensor]) -> list[np.ndarray]:
         return [parameter.data for parameter in parameters]
 
-    def gradients(self, parameters: Sequence[Tensor]) -> list[np.ndarray | None]:
-        return [parameter.grad for parameter in parameters]
+    def copy_values(self, parameters: Sequence[Tensor], out: np.ndarray) -> None:
+        flat = parameters[0]._flat
+        data = flat.all_data(parameters) if flat else None
+        if data is not None:
+            np.copyto(out, data)
+        else:
+            lay_out(self.arrays(parameters), out)
+
+    def copy_gradients(self, parameters: Sequence[Tensor], out: np.ndarray) -> list[int]:
+        flat = parameters[0]._flat
+        grad = flat.all_grad(parameters) if flat else None
+        if grad is not None:
+            np.copyto(out, grad)
+            return []
+        grads = [np.zeros_like(p.data) if p.grad is None else p.grad for p in parameters]
+        lay_out(grads, out)
+        return [i for i, parameter in enumerate(parameters) if parameter.grad is None]
 
     def backward(self, loss: Tensor) -> None:
         loss.backward()

@@ -23,39 +23,32 @@ class GradientWatch:
         self._parameters = list(parameters)
         arrays = backend.arrays(self._parameters)
         sizes = [array.size for array in arrays]
-        self._starts = np.cumsum([0, *sizes[:-1]])
-        self._zeros = [np.zeros(size) for size in sizes]
+        ends = np.cumsum(sizes).tolist()
+        self._slices = [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
         dtype = np.result_type(*arrays)
         self._gradients = np.zeros((_BLOCK_ROWS, sum(sizes)), dtype)
         # One row more: movement is the difference of neighbours.
         self._values = np.zeros((_BLOCK_ROWS + 1, sum(sizes)), dtype)
         self._missing: list[tuple[int, int]] = []
         self._row = 0
-        self._write(self._values[0], arrays)
         self._norms: list[np.ndarray] = []
         self._moves: list[np.ndarray] = []
+        backend.copy_values(self._parameters, self._values[0])
 
     def after_backward(self) -> None:
         """Copy the gradients of this step."""
-        gradients = self._backend.gradients(self._parameters)
-        present = [z if g is None else g for g, z in zip(gradients, self._zeros, strict=True)]
-        for column, gradient in enumerate(gradients):
-            if gradient is None:
-                self._missing.append((self._row, column))
-        self._write(self._gradients[self._row], present)
+        row = self._gradients[self._row]
+        for column in self._backend.copy_gradients(self._parameters, row):
+            self._missing.append((self._row, column))
 
     def after_step(self) -> bool:
         """Copy the parameters after this step; True when a block was just summed up."""
         self._row += 1
-        self._write(self._values[self._row], self._backend.arrays(self._parameters))
+        self._backend.copy_values(self._parameters, self._values[self._row])
         if self._row < _BLOCK_ROWS:
             return False
         self._sum_up()
         return True
-
-    @staticmethod
-    def _write(row: np.ndarray, arrays: Sequence[np.ndarray]) -> None:
-        np.concatenate([array.reshape(-1) for array in arrays], out=row)
 
     def _sum_up(self) -> None:
         rows = self._row
@@ -72,9 +65,11 @@ class GradientWatch:
         self._row = 0
 
     def _norm(self, block: np.ndarray) -> np.ndarray:
-        """Euclidean norm per row and tensor, in float64 so that squares do not underflow."""
-        squares = np.square(block, dtype=np.float64)
-        return np.asarray(np.sqrt(np.add.reduceat(squares, self._starts, axis=1)))
+        """Euclidean norm per row and tensor."""
+        norms = np.empty((len(block), len(self._slices)))
+        for column, place in enumerate(self._slices):
+            norms[:, column] = np.vecdot(block[:, place], block[:, place])
+        return np.asarray(np.sqrt(norms))
 
     def finish(self) -> tuple[np.ndarray, np.ndarray]:
         """(gradient_norm, movement), each (steps, tensors); NaN where no gradient arrived.
@@ -84,5 +79,5 @@ class GradientWatch:
         if self._row:
             self._sum_up()
         if not self._norms:
-            return np.zeros((0, len(self._zeros))), np.zeros((0, len(self._zeros)))
+            return np.zeros((0, len(self._slices))), np.zeros((0, len(self._slices)))
         return np.concatenate(self._norms), np.concatenate(self._moves)

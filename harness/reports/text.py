@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import StringIO
+from textwrap import wrap
 
 from rich.console import Console
 from rich.table import Table
@@ -53,13 +54,19 @@ def _table(scorecard: Scorecard) -> Table:
 
 def _print_failure(console: Console, failure: Failure) -> None:
     word = "FAIL" if failure.cause.status == "fail" else "ERROR"
-    text = Text(f"\n{word} ", style="bold red")
-    text.append(f"{failure.milestone}, seed {failure.seed}: {failure.cause.reason}", style="bold")
-    console.print(text)
+    where = f"{failure.milestone}, seed {failure.seed}"
+    console.print()
+    _print_wrapped(console, f"{word} {where}: {failure.cause.reason}", "bold red")
     if failure.cause.hint:
-        console.print(Text(f"  {failure.cause.hint}"))
+        _print_wrapped(console, f"     {failure.cause.hint}", "")
     for verdict in failure.consequences:
-        console.print(Text(f"  therefore {verdict.check}: {verdict.reason}", style="dim"))
+        _print_wrapped(console, f"     therefore {verdict.check}: {verdict.reason}", "dim")
+
+
+def _print_wrapped(console: Console, text: str, style: str) -> None:
+    """Wrapped to the width, later lines indented like the text of the first."""
+    for line in wrap(text, console.width, subsequent_indent="     ", break_on_hyphens=False):
+        console.print(Text(line, style=style))
 
 
 def _print_details(console: Console, scorecard: Scorecard) -> None:
