@@ -98,10 +98,12 @@ def _wrong_return(function: Function, grads: Sequence[object] | object) -> str:
 
 
 def _add_to_grad(tensor: Tensor, grad: np.ndarray) -> None:
+    buffer, data = tensor._grad_buffer, tensor.data
     if tensor.grad is not None:
         tensor.grad += grad
-    elif tensor._grad_buffer is None:
-        tensor.grad = np.array(grad, dtype=tensor.data.dtype)
+    # The buffer is of no use for data that somebody replaced by another kind.
+    elif buffer is None or buffer.dtype != data.dtype or buffer.shape != data.shape:
+        tensor.grad = np.array(grad, dtype=data.dtype)
     else:
-        tensor._grad_buffer[...] = grad
-        tensor.grad = tensor._grad_buffer
+        buffer[...] = grad
+        tensor.grad = buffer

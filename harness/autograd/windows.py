@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from harness.autograd.errors import ShapeError
 
@@ -55,12 +56,29 @@ class Windows:
         """`x` with a border of `value` around its last two axes; `x` itself without padding."""
         if self.padding == (0, 0):
             return x
-        (top, left), (height, width) = self.padding, x.shape[-2:]
-        padded = np.full((*x.shape[:-2], height + 2 * top, width + 2 * left), value, x.dtype)
-        padded[..., top : top + height, left : left + width] = x
+        padded = self.blank(x.shape, value, x.dtype)
+        self.crop(padded)[...] = x
         return padded
+
+    def blank(self, shape: tuple[int, ...], value: float, dtype: npt.DTypeLike) -> np.ndarray:
+        """Padded images full of `value`, for images of `shape` (N, C, H, W), batch last."""
+        count, channels, height, width = shape
+        (top, left) = self.padding
+        padded = np.full((channels, height + 2 * top, width + 2 * left, count), value, dtype)
+        return padded.transpose(3, 0, 1, 2)
 
     def crop(self, padded: np.ndarray) -> np.ndarray:
         """Take the border off again."""
         (top, left), (height, width) = self.padding, padded.shape[-2:]
         return padded[..., top : height - top, left : width - left]
+
+
+def batch_last(images: np.ndarray) -> np.ndarray:
+    """The same (N, C, H, W) images with the batch running fastest in memory.
+
+    A window's neighbour is then a whole batch away, so that copying or adding all numbers
+    at one place of all windows runs along contiguous stretches instead of short rows.
+    """
+    if images.strides[0] == images.itemsize:
+        return images
+    return np.ascontiguousarray(images.transpose(1, 2, 3, 0)).transpose(3, 0, 1, 2)

@@ -12,7 +12,8 @@ _HINTS = {
     "loss rebuilt from .data?",
     "NONFINITE": "Look for a log or a division of zero, an overflowing exp, or a learning rate "
     "that is too high.",
-    "ZERO": "Is its op's apply() returning zeros, or has everything behind it died?",
+    "ZERO": "From the first step on: is an apply() returning zeros? Later: did all behind it die "
+    "of a learning rate that is too high?",
     "WRONG": "The op that should cancel it does not.",
 }
 
@@ -32,7 +33,7 @@ def gradients_arrive(config: MilestoneConfig, record: RunRecord) -> Judgement:
     if record.steps == 0:
         return False, "no step was taken", "Is there any training data?", evidence
     if bad:
-        reason = f"{_sentence(bad)} ({good} of {declared} parameters have their gradient)"
+        reason = f"{_sentence(tensors, bad)} ({good} of {declared} parameters have their gradient)"
         return False, reason, _HINTS[bad[0].verdict], evidence
     if len(tensors) != declared:
         reason = f"the model has {len(tensors)} parameters, the config declares {declared}"
@@ -40,9 +41,26 @@ def gradients_arrive(config: MilestoneConfig, record: RunRecord) -> Judgement:
     return True, f"{good} of {declared} parameters receive a gradient at every step", "", evidence
 
 
-def _sentence(bad: list[TensorVerdict]) -> str:
+def _sentence(tensors: list[TensorVerdict], bad: list[TensorVerdict]) -> str:
     """The first tensor with its reason; others with the same verdict beside it."""
     same = [tensor.label for tensor in bad if tensor.verdict == bad[0].verdict]
     others = [f"{t.label} ({t.verdict})" for t in bad if t.verdict != bad[0].verdict]
     text = f"{names(same)} {bad[0].reason}"
+    cut = _cut([tensor.label for tensor in tensors], same)
+    text += f": the graph is cut {cut}" if cut and bad[0].verdict == "MISSING" else ""
     return f"{text}; also {names(others)}" if others else text
+
+
+def _cut(labels: list[str], missing: list[str]) -> str:
+    """Where the graph is cut, when all tensors of several layers up to one are missing."""
+    count = len(missing)
+    last = _layer(labels[count - 1])
+    if missing != labels[:count] or len({_layer(label) for label in missing}) < 2:
+        return ""
+    if count == len(labels):
+        return f"after {last}"
+    return f"between {last} and {_layer(labels[count])}" if _layer(labels[count]) != last else ""
+
+
+def _layer(label: str) -> str:
+    return label.split(".")[0]

@@ -10,37 +10,33 @@ from harness.autograd.errors import ShapeError
 from harness.autograd.function import Function
 from harness.autograd.kernels import window_views
 from harness.autograd.opcase import OpCase
-from harness.autograd.windows import Pair, Windows
+from harness.autograd.windows import Pair, Windows, batch_last
 
 if TYPE_CHECKING:
     from harness.autograd.tensor import Tensor
 
 
 def _columns(x: np.ndarray, windows: Windows) -> np.ndarray:
-    """Every window of x as a column: (N, C, H, W) -> (C*KH*KW, N*H'*W').
-
-    Channels go first, so that each of the KH*KW copies runs over long contiguous rows.
-    """
-    images = windows.pad(x.transpose(1, 0, 2, 3))  # (C, N, H, W)
-    channels, count = images.shape[:2]
-    shape = (channels, windows.kernel[0] * windows.kernel[1], count, *windows.out)
+    """Every window of x as a column: (N, C, H, W) -> (C*KH*KW, H'*W'*N)."""
+    count, channels = x.shape[:2]
+    shape = (channels, windows.kernel[0] * windows.kernel[1], *windows.out, count)
     columns = np.empty(shape, dtype=x.dtype)
+    images = windows.pad(batch_last(x))
     views = window_views(images, windows.kernel, windows.stride, windows.out)
     for place, view in enumerate(views):
-        columns[:, place] = view
+        columns[:, place] = view.transpose(1, 2, 3, 0)
     return columns.reshape(shape[0] * shape[1], -1)
 
 
 def _images(columns: np.ndarray, shape: tuple[int, ...], windows: Windows) -> np.ndarray:
     """The way back: add every column up where it was taken from, giving (N, C, H, W)."""
-    count, channels, height, width = shape
-    (top, left), out = windows.padding, windows.out
-    images = np.zeros((channels, count, height + 2 * top, width + 2 * left), columns.dtype)
-    places = columns.reshape(channels, windows.kernel[0] * windows.kernel[1], count, *out)
-    views = window_views(images, windows.kernel, windows.stride, out)
+    images = windows.blank(shape, 0.0, columns.dtype)
+    size = windows.kernel[0] * windows.kernel[1]
+    places = columns.reshape(shape[1], size, *windows.out, shape[0])
+    views = window_views(images, windows.kernel, windows.stride, windows.out)
     for place, view in enumerate(views):
-        view += places[:, place]
-    return windows.crop(images).transpose(1, 0, 2, 3)
+        view += places[:, place].transpose(3, 0, 1, 2)
+    return windows.crop(images)
 
 
 class Conv2dBackward(Function):
@@ -64,7 +60,7 @@ class Conv2dBackward(Function):
     def apply(self, grad_output: np.ndarray) -> tuple[np.ndarray | None, ...]:
         x, weight = self.saved_tensors[:2]
         kernels = weight.data.reshape(len(weight), -1)  # (F, C*KH*KW)
-        g = grad_output.transpose(1, 0, 2, 3).reshape(len(weight), -1)  # (F, N*H'*W')
+        g = grad_output.transpose(1, 2, 3, 0).reshape(len(weight), -1)  # (F, H'*W'*N)
         grad_x = _images(kernels.T @ g, x.shape, self.windows) if x.in_graph else None
         grad_weight = (g @ self.columns.T).reshape(weight.shape)
         if len(self.saved_tensors) == 2:
@@ -96,7 +92,7 @@ def conv2d(
     y = weight.data.reshape(len(weight), -1) @ columns
     if bias is not None:
         y += bias.data[:, None]
-    images = y.reshape(len(weight), len(x), *windows.out).transpose(1, 0, 2, 3)
+    images = y.reshape(len(weight), *windows.out, len(x)).transpose(3, 0, 1, 2)
     return x.from_op(images, Conv2dBackward(x, weight, bias, columns, windows))
 
 

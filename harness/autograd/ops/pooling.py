@@ -10,7 +10,7 @@ from harness.autograd.errors import ShapeError
 from harness.autograd.function import Function
 from harness.autograd.kernels import window_views
 from harness.autograd.opcase import OpCase
-from harness.autograd.windows import Pair, Windows, as_pair
+from harness.autograd.windows import Pair, Windows, as_pair, batch_last
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +40,7 @@ class MaxPool2dBackward(Function):
 
     def apply(self, grad_output: np.ndarray) -> tuple[np.ndarray]:
         grad = np.zeros_like(self.padded)
+        grad_output = batch_last(grad_output)
         unclaimed = np.ones_like(self.y, dtype=bool)
         for values, grads in zip(
             _views(self.padded, self.windows), _views(grad, self.windows), strict=True
@@ -60,7 +61,7 @@ def max_pool2d(
     Raises ShapeError when no window fits or the padding exceeds half a window.
     """
     windows = _windows("max_pool2d", x, kernel_size, stride, padding)
-    padded = windows.pad(x.data, -np.inf)
+    padded = windows.pad(batch_last(x.data), -np.inf)
     views = _views(padded, windows)
     y = next(views).copy(order="K")
     for view in views:
@@ -78,8 +79,8 @@ class AvgPool2dBackward(Function):
     def apply(self, grad_output: np.ndarray) -> tuple[np.ndarray]:
         (x,) = self.saved_tensors
         kernel = self.windows.kernel
-        grad = np.zeros_like(self.windows.pad(x.data))
-        share = grad_output / (kernel[0] * kernel[1])
+        grad = self.windows.blank(x.shape, 0.0, grad_output.dtype)
+        share = batch_last(grad_output) / (kernel[0] * kernel[1])
         for grads in _views(grad, self.windows):
             grads += share
         return (self.windows.crop(grad),)
@@ -93,7 +94,7 @@ def avg_pool2d(
     Shapes and errors as for max_pool2d.
     """
     windows = _windows("avg_pool2d", x, kernel_size, stride, padding)
-    views = _views(windows.pad(x.data), windows)
+    views = _views(windows.pad(batch_last(x.data)), windows)
     y = next(views).copy(order="K")
     for view in views:
         y += view
