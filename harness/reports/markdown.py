@@ -15,7 +15,7 @@ def render(scorecard: Scorecard) -> str:
 def _failures(scorecard: Scorecard) -> list[str]:
     parts = []
     for failure in failures(scorecard):
-        text = f"**{failure.milestone}, seed {failure.seed}:** {_plain(failure.cause.reason)}"
+        text = f"**{failure.where}:** {_plain(failure.cause.reason)}"
         if failure.cause.hint:
             text += f"  \n{_plain(failure.cause.hint)}"
         if failure.consequences:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -25,12 +26,21 @@ class Line:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why one run did not pass: the first cause, and what follows from it."""
+    """Why a milestone did not pass: the first cause, and what follows from it.
+
+    `seeds` are all seeds with the same cause; the words are those of the first.
+    """
 
     milestone: str
-    seed: int
+    seeds: list[int]
     cause: VerdictRow
     consequences: list[VerdictRow]
+
+    @property
+    def where(self) -> str:
+        """Such as "cnn, seed 0" or "cnn, seed 0 and 3 more"."""
+        more = f" and {len(self.seeds) - 1} more" if len(self.seeds) > 1 else ""
+        return f"{self.milestone}, seed {self.seeds[0]}{more}"
 
 
 def lines(scorecard: Scorecard) -> list[Line]:
@@ -41,21 +51,17 @@ def lines(scorecard: Scorecard) -> list[Line]:
     return [_line(results) for results in grouped.values()]
 
 
-def _line(results: list[Result]) -> Line:
+def _line(results: Sequence[Result]) -> Line:
     first = results[0]
     passed = sum(result.status == "pass" for result in results)
-    word = "pass" if passed == len(results) else "FAIL"
-    if any(result.status == "error" for result in results) and word == "FAIL":
-        word = "FAIL" if any(result.status == "fail" for result in results) else "ERROR"
-    seeds = f" {passed}/{len(results)} seeds" if len(results) > 1 else ""
-    with_gradient = min(result.tensors.with_gradient for result in results)
-    moved = min(result.tensors.moved for result in results)
     first_loss = _middle([result.loss.first for result in results])
     last_loss = _middle([result.loss.last for result in results])
+    with_gradient = min(result.tensors.with_gradient for result in results)
+    moved = min(result.tensors.moved for result in results)
     return Line(
         milestone=first.milestone,
         year=first.year,
-        verdict=word + seeds,
+        verdict=_verdict(results, passed),
         loss=f"{first_loss} → {last_loss}",
         gradients=f"{with_gradient}/{first.tensors.expected}",
         moved=f"{moved}/{first.tensors.must_move}",
@@ -65,29 +71,39 @@ def _line(results: list[Result]) -> Line:
     )
 
 
-def _middle(values: list[float | None]) -> str:
+def _verdict(results: Sequence[Result], passed: int) -> str:
+    statuses = {result.status for result in results}
+    word = "FAIL" if "fail" in statuses else "ERROR" if "error" in statuses else "pass"
+    return f"{word} {passed}/{len(results)} seeds" if len(results) > 1 else word
+
+
+def _middle(values: Sequence[float | None]) -> str:
     known = [value for value in values if value is not None]
     return f"{median(known):.3g}" if known else "-"
 
 
-def _accuracy(results: list[Result]) -> str:
-    """The accuracy; of several seeds the lowest and the median."""
+def _accuracy(results: Sequence[Result]) -> str:
+    """The accuracy; of several seeds the lowest and the highest."""
     known = [r.accuracy.held_out for r in results if r.accuracy.held_out is not None]
     if not known:
         return "-"
-    if len(results) == 1:
-        return f"{known[0]:.3f}"
-    return f"{median(known):.3f}, lowest {min(known):.3f}"
+    return f"{min(known):.3f}" + (f"-{max(known):.3f}" if len(results) > 1 else "")
 
 
 def failures(scorecard: Scorecard) -> list[Failure]:
-    """Every run that did not pass; verdicts come in the order of causes."""
-    found = []
+    """What did not pass, seeds of one milestone with one cause together."""
+    found: dict[tuple[str, str], Failure] = {}
     for result in scorecard.results:
         bad = [verdict for verdict in result.verdicts if verdict.status != "pass"]
-        if bad:
-            found.append(Failure(result.milestone, result.seed, bad[0], bad[1:]))
-    return found
+        if not bad:
+            continue
+        cause = bad[0]  # verdicts come in the order of causes
+        key = (result.milestone, str(cause.evidence.get("kind", cause.check)))
+        if key in found:
+            found[key].seeds.append(result.seed)
+        else:
+            found[key] = Failure(result.milestone, [result.seed], cause, bad[1:])
+    return list(found.values())
 
 
 def headline(scorecard: Scorecard) -> str:

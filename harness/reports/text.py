@@ -54,9 +54,8 @@ def _table(scorecard: Scorecard) -> Table:
 
 def _print_failure(console: Console, failure: Failure) -> None:
     word = "FAIL" if failure.cause.status == "fail" else "ERROR"
-    where = f"{failure.milestone}, seed {failure.seed}"
     console.print()
-    _print_wrapped(console, f"{word} {where}: {failure.cause.reason}", "bold red")
+    _print_wrapped(console, f"{word} {failure.where}: {failure.cause.reason}", "bold red")
     if failure.cause.hint:
         _print_wrapped(console, f"     {failure.cause.hint}", "")
     for verdict in failure.consequences:
