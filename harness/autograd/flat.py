@@ -1,7 +1,8 @@
 """One flat buffer for all parameters and one for their gradients.
 
 Parameters become views into it, so that an optimizer step is a handful of numpy calls
-however many tensors there are.
+however many tensors there are. A gradient's memory is used again in the next backward pass:
+copy `parameter.grad` to keep it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from operator import is_
 
 import numpy as np
 
+from harness.autograd.errors import ShapeError
 from harness.autograd.tensor import Tensor
 
 
@@ -47,10 +49,10 @@ class Flat:
             self.parameters, self._data_views, self._grad_views, strict=True
         ):
             if parameter.data is not data:
-                data[...] = parameter.data
+                _fill(data, parameter.data, "data")
                 parameter.data = data
             if parameter.grad is not None and parameter.grad is not grad:
-                grad[...] = parameter.grad
+                _fill(grad, parameter.grad, "gradient")
             arrived.append(parameter.grad is not None)
         return arrived
 
@@ -76,3 +78,11 @@ class Flat:
             return None
         in_place = map(is_, [p.grad for p in parameters], self._grad_views)
         return self.grad if all(in_place) else None
+
+
+def _fill(view: np.ndarray, assigned: np.ndarray, what: str) -> None:
+    if assigned.shape != view.shape:
+        raise ShapeError(
+            f"a parameter of shape {view.shape} was given {what} of shape {assigned.shape}"
+        )
+    view[...] = assigned

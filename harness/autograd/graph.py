@@ -74,9 +74,11 @@ def _pass_on(function: Function, grad_output: np.ndarray, gradients: dict[int, n
     for position, (source, grad) in enumerate(zip(sources, grads, strict=True)):
         if grad is None:
             continue
-        if grad.shape != source.data.shape:
+        shape = getattr(grad, "shape", None)
+        if shape != source.data.shape:
+            got = type(grad).__name__ if shape is None else f"gradient of shape {shape}"
             raise GraphError(
-                f"{type(function).__name__}.apply returned a gradient of shape {grad.shape} "
+                f"{type(function).__name__}.apply returned a {got} "
                 f"for input {position} of shape {source.data.shape}"
             )
         if source._grad_fn is None:

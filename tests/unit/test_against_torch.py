@@ -10,6 +10,9 @@ import pytest
 
 from harness.autograd import Tensor, nn, ops, optim
 
+if __name__ == "__main__":  # not at the end: without PyTorch this file ends two lines below
+    raise SystemExit(pytest.main([__file__, "-q"]))
+
 torch = pytest.importorskip("torch", reason="PyTorch is the oracle here and is not installed")
 F = torch.nn.functional
 
@@ -330,7 +333,3 @@ def test_optimizer_equals_pytorchs(
 
     for parameter, torch_parameter in pairs:
         assert parameter.data == pytest.approx(torch_parameter.detach().numpy())
-
-
-if __name__ == "__main__":
-    raise SystemExit(pytest.main([__file__, "-q"]))

@@ -32,8 +32,7 @@ def in_dtype(array: np.ndarray, dtype: type) -> np.ndarray:
     return array.astype(dtype) if array.dtype.kind == "f" else array
 
 
-def strided(array: np.ndarray) -> np.ndarray:
-    """The same numbers with a gap after each one in memory."""
+def strided(array: np.ndarray) -> np.ndarray:  # the same numbers with gaps in memory
     return np.repeat(array, 2, axis=-1)[..., ::2] if array.ndim else array
 
 
@@ -63,9 +62,9 @@ def test_op_gradient_agrees_with_finite_differences(case: OpCase) -> None:
 def test_op_attaches_its_backward_function(case: OpCase, rng: np.random.Generator) -> None:
     _, output, _ = run(case, case.draw(rng), rng)
 
-    expected = case.op.__name__.replace("_", "") + "backward"
-    assert type(output._grad_fn).__name__.lower() == expected
-    assert type(output._grad_fn).__name__.endswith("Backward")
+    name = type(output._grad_fn).__name__
+    assert name.lower() == case.op.__name__.replace("_", "") + "backward"
+    assert name.endswith("Backward")
 
 
 @every_case
@@ -79,10 +78,9 @@ def test_op_saves_every_input_and_gives_each_a_gradient(
 
     assert type(grads) is tuple
     given = {id(s): g for s, g in zip(function.saved_tensors, grads, strict=True)}
-    assert [given[id(inputs[i])].shape for i in case.varied] == [
-        inputs[i].shape for i in case.varied
-    ]
-    assert {id(tensor) for tensor in function.saved_tensors} <= set(map(id, inputs))
+    shapes = [inputs[i].shape for i in case.varied]
+    assert [given[id(inputs[i])].shape for i in case.varied] == shapes
+    assert set(given) <= set(map(id, inputs))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -130,9 +128,8 @@ def test_op_takes_arrays_with_gaps(case: OpCase, rng: np.random.Generator) -> No
     _, gapped, _ = run(case, list(map(strided, arrays)), rng)
 
     assert gapped.data == pytest.approx(plain.data)
-    for got, expected in zip(
-        gapped._grad_fn.apply(strided(grad_output)), plain._grad_fn.apply(grad_output), strict=True
-    ):
+    grads = gapped._grad_fn.apply(strided(grad_output))
+    for got, expected in zip(grads, plain._grad_fn.apply(grad_output), strict=True):
         assert got is expected or got == pytest.approx(expected)
 
 
@@ -153,12 +150,13 @@ class SquareBackward(Function):
 
 def gradcheck_agrees(side: int, spoil: Callable[[np.ndarray], np.ndarray]) -> bool:
     """Whether gradcheck accepts the square of a matrix, with its gradient through `spoil`."""
+
+    def square(x: Tensor) -> Tensor:
+        return Tensor.from_op(x.data**2, SquareBackward(x, spoil))
+
     rng = np.random.default_rng(side)
-    values = OpCase(ops.mul, [(side, side)]).draw(rng)
-    comparisons = gradcheck(
-        lambda x: Tensor.from_op(x.data**2, SquareBackward(x, spoil)), values, rng
-    )
-    return all(comparison.agrees for comparison in comparisons)
+    values = OpCase(square, [(side, side)]).draw(rng)
+    return all(comparison.agrees for comparison in gradcheck(square, values, rng))
 
 
 sides = st.integers(2, 6)
@@ -242,7 +240,7 @@ class Geometry:
 
 @st.composite
 def geometries(draw: st.DrawFn, pooling: bool) -> Geometry:
-    """Any window of up to 3 x 3 that fits; pooling pads by half a window at most."""
+    """Any window up to 3 x 3 that fits; pooling pads by half of it at most."""
     pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
     kernel, stride = draw(pairs), draw(pairs)
     padding = tuple(draw(st.integers(0, k // 2 if pooling else 2)) for k in kernel)
@@ -346,4 +344,6 @@ def test_index_sends_every_gradient_back_where_it_was_taken(key: object) -> None
 
 
 if __name__ == "__main__":
-    raise SystemExit(pytest.main([__file__, "-q"]))
+    # As a script, this file imports Hypothesis before pytest could rewrite its assertions.
+    quiet = ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
+    raise SystemExit(pytest.main([*quiet, __file__, "-q"]))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from harness.autograd import Tensor, optim
+from harness.autograd import ShapeError, Tensor, optim
 
 Arrays = list[np.ndarray]
 Recursion = Callable[[np.ndarray, Sequence[np.ndarray]], np.ndarray]
@@ -240,6 +240,18 @@ def test_parameters_may_come_from_a_generator_and_keep_their_values() -> None:
     assert all(map(np.array_equal, [t.data for t in tensors], start()))
 
 
+def test_gradient_of_data_assigned_by_hand_has_its_dtype() -> None:
+    """A gradient check in float64 looks at a model whose optimizer works in float32."""
+    p = Tensor([1.0, 2.0], requires_grad=True)
+    optim.SGD([p], lr=1.0)
+
+    p.data = np.array([1.0, 2.0])
+    (p * (1.0 / 3.0)).sum().backward()
+
+    assert p.grad.dtype == np.float64
+    assert p.grad.tolist() == [1.0 / 3.0] * 2
+
+
 def test_learning_rate_may_change_between_steps() -> None:
     p = Tensor(np.array([0.0]), requires_grad=True)
     optimizer = optim.SGD([p], lr=1.0)
@@ -277,14 +289,14 @@ def test_optimizer_rejects_bad_arguments(make: Callable[[Tensor], object], messa
 
 def test_clip_grad_norm_scales_all_gradients_together() -> None:
     a, b, without = parameters([np.zeros(1), np.zeros(2), np.zeros(3)])
-    send([a, b], [np.array([3.0]), np.array([0.0, 4.0])])
+    send([a, b], [np.array([3e-3]), np.array([0.0, 4e-3])])
 
-    norm = optim.clip_grad_norm([a, b, without], max_norm=0.5)
+    norm = optim.clip_grad_norm([a, b, without], max_norm=1e-3)
 
-    factor = 0.5 / (5.0 + 1e-6)
-    assert norm == 5.0
-    assert a.grad == pytest.approx(np.array([3.0 * factor]))
-    assert b.grad == pytest.approx(np.array([0.0, 4.0 * factor]))
+    factor = 1e-3 / (5e-3 + 1e-6)  # small numbers, so that PyTorch's 1e-6 shows
+    assert norm == pytest.approx(5e-3)
+    assert a.grad == pytest.approx(np.array([3e-3 * factor]))
+    assert b.grad == pytest.approx(np.array([0.0, 4e-3 * factor]))
     assert without.grad is None
 
 
@@ -310,6 +322,17 @@ def test_clip_grad_norm_is_seen_by_the_next_step() -> None:
 
 def test_clip_grad_norm_without_gradients_is_zero() -> None:
     assert optim.clip_grad_norm([Tensor([1.0], requires_grad=True)], max_norm=1.0) == 0.0
+
+
+@pytest.mark.parametrize("attribute", ["data", "grad"])
+def test_an_assigned_array_of_another_shape_is_refused(attribute: str) -> None:
+    parameter = Tensor(np.ones(3), requires_grad=True)
+    optimizer = optim.SGD([parameter], lr=0.1)
+    parameter.grad = np.ones(3)
+    setattr(parameter, attribute, np.ones(1))
+
+    with pytest.raises(ShapeError, match=r"shape \(3,\) was given .* of shape \(1,\)"):
+        optimizer.step()
 
 
 if __name__ == "__main__":

@@ -29,6 +29,8 @@ ATTENTION, BCE = ops.scaled_dot_product_attention, ops.binary_cross_entropy_with
         (ops.linear, [(2, 3), (5, 4)], {}),
         (ops.linear, [(), (5, 4)], {}),
         (ops.conv2d, [(1, 2, 5, 5), (4, 3, 3, 3)], {}),
+        (ops.softmax, [(2, 3)], {"dim": 2}),
+        (ops.log_softmax, [(2, 3)], {"dim": -3}),
         (ops.layer_norm, [(2, 3)], {"normalized_shape": (4,)}),
         (ops.layer_norm, [(3,)], {"normalized_shape": (2, 3)}),
         (ops.mse_loss, [(3,), (3, 1)], {}),
@@ -64,6 +66,31 @@ def test_shape_error_names_the_op_and_every_shape(
     message = str(caught.value)
     assert message.startswith(f"{name}: ")
     assert [shape for shape in shapes if str(shape) not in message] == []
+
+
+@pytest.mark.parametrize(
+    ("op", "shapes"),
+    [
+        (ops.linear, [(2, 3), (4, 3), (1,)]),
+        (ops.linear, [(2, 3), (4, 3), (4, 1)]),
+        (ops.conv2d, [(1, 2, 5, 5), (4, 2, 3, 3), (1,)]),
+        (ops.conv2d, [(1, 2, 5, 5), (2, 3, 3), (2,)]),
+    ],
+)
+def test_parameters_that_do_not_fit_each_other_are_refused(
+    op: Callable[..., Tensor], shapes: Sequence[Shape]
+) -> None:
+    with pytest.raises(ShapeError, match=f"^{op.__name__}: .*weight .*") as caught:
+        op(*(Tensor(np.ones(shape)) for shape in shapes))
+
+    assert str(shapes[1]) in str(caught.value)
+
+
+def test_layer_norm_refuses_a_weight_of_another_shape() -> None:
+    x, weight = Tensor(np.ones((2, 3))), Tensor(np.ones(1))
+
+    with pytest.raises(ShapeError, match=r"layer_norm: .*\(1,\) is not of shape \(3,\)"):
+        ops.layer_norm(x, (3,), weight)
 
 
 @pytest.mark.parametrize(

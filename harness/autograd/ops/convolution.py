@@ -82,7 +82,13 @@ def conv2d(
     Raises ShapeError when the channels disagree or the window does not fit.
     Source: LeCun et al. 1998, section II; im2col after Chellapilla et al. 2006.
     """
-    windows = Windows.fit("conv2d", x.shape, weight.shape[2:], stride, padding)  # type: ignore[arg-type]  # weight is 4-D
+    if weight.ndim != 4 or (bias is not None and bias.shape != weight.shape[:1]):
+        shape = None if bias is None else bias.shape
+        raise ShapeError(
+            f"conv2d: weight {weight.shape} and bias {shape} are not (F, C, KH, KW) and (F,)"
+        )
+    *_, height, width = weight.shape
+    windows = Windows.fit("conv2d", x.shape, (height, width), stride, padding)
     if x.shape[1] != weight.shape[1]:
         raise ShapeError(
             f"conv2d: x {x.shape} has {x.shape[1]} channels, weight {weight.shape} takes "

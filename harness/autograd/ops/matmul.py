@@ -69,11 +69,10 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     Shapes: x (..., I), weight (O, I), bias (O,) or None. Returns (..., O).
     Raises ShapeError when the inputs disagree on I.
     """
-    if x.ndim == 0 or x.shape[-1] != weight.shape[1]:
-        raise ShapeError(
-            f"linear: the last axis of {x.shape} must be {weight.shape[1]} long "
-            f"to fit weight {weight.shape}"
-        )
+    if weight.ndim != 2 or x.ndim == 0 or x.shape[-1] != weight.shape[1]:
+        raise ShapeError(f"linear: the last axis of x {x.shape} does not fit weight {weight.shape}")
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise ShapeError(f"linear: bias {bias.shape} does not fit weight {weight.shape}")
     y = as_matrix(x.data) @ weight.data.T
     if bias is not None:
         y += bias.data

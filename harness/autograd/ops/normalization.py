@@ -61,6 +61,11 @@ def layer_norm(
     """
     if x.shape[x.ndim - len(normalized_shape) :] != normalized_shape:
         raise ShapeError(f"layer_norm: {x.shape} does not end in {normalized_shape}")
+    for affine in (weight, bias):
+        if affine is not None and affine.shape != normalized_shape:
+            raise ShapeError(
+                f"layer_norm: weight or bias {affine.shape} is not of shape {normalized_shape}"
+            )
     rows = x.data.reshape(-1, int(np.prod(normalized_shape)))
     centred = rows - row_means(rows)
     inverse_sigma = 1.0 / np.sqrt(row_means(centred * centred) + eps)

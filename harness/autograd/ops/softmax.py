@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.autograd.errors import ShapeError
 from harness.autograd.function import Function
 from harness.autograd.opcase import OpCase
 
@@ -27,6 +28,11 @@ def softmax_gradient(y: np.ndarray, grad_output: np.ndarray, axis: int) -> np.nd
     return weighted
 
 
+def _require_axis(name: str, x: Tensor, dim: int) -> None:
+    if not -x.ndim <= dim < x.ndim:
+        raise ShapeError(f"{name}: a tensor of shape {x.shape} has no dim {dim}")
+
+
 class SoftmaxBackward(Function):
     """dx = y (g - sum(g y)) along the axis."""
 
@@ -41,6 +47,7 @@ class SoftmaxBackward(Function):
 
 def softmax(x: Tensor, dim: int = -1) -> Tensor:
     """exp(x) / sum(exp(x)) along `dim`."""
+    _require_axis("softmax", x, dim)
     y = softmax_array(x.data, dim)
     return x.from_op(y, SoftmaxBackward(x, y, dim))
 
@@ -60,6 +67,7 @@ class LogSoftmaxBackward(Function):
 
 def log_softmax(x: Tensor, dim: int = -1) -> Tensor:
     """x - log(sum(exp(x))) along `dim`."""
+    _require_axis("log_softmax", x, dim)
     shifted = x.data - np.maximum.reduce(x.data, axis=dim, keepdims=True)
     y = shifted - np.log(np.add.reduce(np.exp(shifted), axis=dim, keepdims=True))
     return x.from_op(y, LogSoftmaxBackward(x, y, dim))
