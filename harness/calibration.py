@@ -56,7 +56,7 @@ def calibrate(
         "seeds": seeds,
         "failing_seeds": failing,
         "target": config.targets.accuracy,
-        "accuracy": _band([float(record.accuracy[-1]) for record in records]),
+        "accuracy": _band([record.final_accuracy for record in records]),
         "loss_first": _band([float(record.loss[0]) for record in records]),
         "loss_last": _band(last),
         "loss_curve": _curve(records),
@@ -104,7 +104,7 @@ def _control(
     outcomes = _train(outline.config.control(label), seeds, jobs, backend, on_outcome)
     records = [outcome.record for outcome in outcomes if outcome.record is not None]
     weights = sum(int(np.prod(shape)) for shape in records[0].shapes)
-    accuracies = [float(record.accuracy[-1]) for record in records]
+    accuracies = [record.final_accuracy for record in records]
     return {"why": control.why, "seeds": seeds, "weights": weights, "accuracy": _band(accuracies)}
 
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -84,7 +84,11 @@ class DataSpec(_Open):
 
 
 class Training(_Frozen):
-    """How the model is trained. `lr` and what follows go to the optimizer."""
+    """How the model is trained. From `lr` to `eps` all goes to the optimizer.
+
+    `lr_decay: linear` takes the learning rate down to zero in equal steps. `evaluate_rows` is
+    how many held-out examples the evaluations on the way look at; the last looks at all.
+    """
 
     loss: Text
     optimizer: Text
@@ -94,10 +98,12 @@ class Training(_Frozen):
     weight_decay: Annotated[float, Field(ge=0)] | None = None
     betas: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)] | None = None  # fmt: skip  # noqa: E501
     eps: Annotated[float, Field(gt=0)] | None = None
+    lr_decay: Literal["linear"] | None = None
     clip_grad_norm: Annotated[float, Field(gt=0)] | None = None
     epochs: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=1)]
     evaluate_every: Annotated[int, Field(ge=1, description="in steps")]
+    evaluate_rows: Annotated[int, Field(ge=1)] | None = None
 
     @model_validator(mode="after")
     def _fits(self, info: ValidationInfo) -> Self:
@@ -299,6 +305,7 @@ _MESSAGES = {
     "string_pattern_mismatch": "must be lower-case letters, digits and _, got {input!r}",
     "dict_type": "must be a mapping of keys to values, got {input!r}",
     "model_type": "must be a mapping of keys to values, got {input!r}",
+    "literal_error": "must be {expected}, got {input!r}",
     "list_type": "must be a list, got {input!r}",
 }
 

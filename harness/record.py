@@ -5,6 +5,7 @@ Training and probes fill it, checks judge it. It needs no engine to be read.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -29,10 +30,13 @@ class RunRecord:
     gradient_norm: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
     # (steps, tensors) Euclidean norm of the change that the step made
     movement: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
-    # (evaluations,) step after which the held-out examples were looked at, and the result
+    # (evaluations,) step after which some held-out examples were looked at, and the results
     evaluated_at: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     accuracy: np.ndarray = field(default_factory=lambda: np.zeros(0))
     held_out_loss: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    # on all held-out examples after the last step; NaN before that
+    final_accuracy: float = math.nan
+    final_loss: float = math.nan
 
     planned_steps: int = 0
     batch_size: int = 0

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -73,7 +74,6 @@ class Accuracy(_Model):
     """On held-out examples, computed by the harness; null where nothing was measured."""
 
     held_out: float | None = None
-    best: float | None = None
     target: float
     steps_to_target: int | None = None
     majority: float | None = None
@@ -145,7 +145,6 @@ def judged_result(
         status = "pass"
     tensors = tensor_verdicts(config, record)
     first, last = first_and_last(record.loss) if record.steps else (None, None)
-    has_end = len(record.accuracy) > 0
     return Result(
         **_identity(config, record.seed, record.backend),
         status=status,
@@ -168,8 +167,7 @@ def judged_result(
             }
         ),
         accuracy=Accuracy(
-            held_out=float(record.accuracy[-1]) if has_end else None,
-            best=float(record.accuracy.max()) if has_end else None,
+            held_out=_finite(record.final_accuracy),
             target=config.targets.accuracy,
             steps_to_target=steps_to(record, config.targets.accuracy),
             majority=record.majority_accuracy,
@@ -178,7 +176,7 @@ def judged_result(
         loss=Loss(
             first=first,
             last=last,
-            held_out=float(record.held_out_loss[-1]) if has_end else None,
+            held_out=_finite(record.final_loss),
             floor=config.targets.loss_floor,
         ),
         steps=record.steps,
@@ -204,6 +202,10 @@ def failed_result(config: MilestoneConfig, seed: int, backend: str, error: JobEr
         accuracy=Accuracy(target=config.targets.accuracy),
         loss=Loss(floor=config.targets.loss_floor),
     )  # fmt: skip
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _identity(config: MilestoneConfig, seed: int, backend: str) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from harness.arguments import as_tuples
 from harness.backends.base import Backend
 from harness.config import MilestoneConfig
 from harness.datasets.base import Dataset
-from harness.metrics import LOSSES, accuracy, targets_for
+from harness.evaluation import Evaluation
+from harness.metrics import LOSSES, targets_for
 from harness.model import Model, build
 from harness.probes.gradients import GradientWatch
 from harness.probes.losses import LossWatch
@@ -76,7 +77,8 @@ def _loop(
     arguments = {name: as_tuples(value) for name, value in training.optimizer_arguments.items()}
     optimizer = backend.namespace.optimizers[training.optimizer](parameters, **arguments)
     clock.lap("building")
-    _evaluate(config, model, dataset, 0, record)
+    evaluation = Evaluation(config, dataset)
+    evaluation.on_the_way(model, 0, record)
     clock.lap("evaluating")
     for step, (x, y) in enumerate(batches(config, dataset, seed), start=1):
         logits = model(backend.tensor(x))
@@ -87,6 +89,8 @@ def _loop(
         backend.backward(loss)
         if training.clip_grad_norm is not None:
             backend.clip_grad_norm(parameters, training.clip_grad_norm)
+        if training.lr_decay is not None:
+            backend.set_lr(optimizer, training.lr * (1.0 - (step - 1) / record.planned_steps))
         clock.lap("training")
         losses.after_forward(outputs, targets)
         gradients.after_backward()
@@ -95,11 +99,13 @@ def _loop(
         clock.lap("training")
         stop = gradients.after_step() and not np.isfinite(losses.sum_up())
         clock.lap("watching")
-        if stop or step % training.evaluate_every == 0 or step == record.planned_steps:
-            _evaluate(config, model, dataset, step, record)
+        if step % training.evaluate_every == 0:
+            evaluation.on_the_way(model, step, record)
             clock.lap("evaluating")
         if stop:
             break
+    evaluation.at_the_end(model, record)
+    clock.lap("evaluating")
 
 
 def batches(
@@ -114,24 +120,6 @@ def batches(
         for start in range(0, len(x), size):
             chosen = rows[start : start + size]
             yield x[chosen], y[chosen]
-
-
-def _evaluate(
-    config: MilestoneConfig, model: Model, dataset: Dataset, step: int, record: RunRecord
-) -> None:
-    """Loss and accuracy on the held-out examples, computed from the logits."""
-    backend = model.backend
-    loss_function, predict = LOSSES[config.training.loss]
-    model.set_training(False)
-    with backend.no_grad():
-        logits = backend.array(model(backend.tensor(dataset.held_out_x)))
-    model.set_training(True)
-    targets = targets_for(config.training.loss, logits, dataset.held_out_y)
-    mask = dataset.scored_mask
-    scored = None if mask is None else mask.reshape(targets.shape)
-    record.evaluated_at = np.append(record.evaluated_at, step)
-    record.accuracy = np.append(record.accuracy, accuracy(predict(logits), targets, scored))
-    record.held_out_loss = np.append(record.held_out_loss, loss_function(logits, targets))
 
 
 def _digest(loss: np.ndarray, arrays: list[np.ndarray]) -> str:

@@ -66,6 +66,9 @@ class Backend(Protocol):
     def backward(self, loss: EngineTensor) -> None:
         """Send gradients from the loss to the parameters."""
 
+    def set_lr(self, optimizer: Optimizer, lr: float) -> None:
+        """Change the learning rate from the next step on."""
+
     def clip_grad_norm(self, parameters: Sequence[Parameter], max_norm: float) -> None:
         """Scale all gradients together so that their norm is at most `max_norm`."""
 

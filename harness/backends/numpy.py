@@ -59,6 +59,9 @@ class NumpyBackend:
     def backward(self, loss: Tensor) -> None:
         loss.backward()
 
+    def set_lr(self, optimizer: optim.Optimizer, lr: float) -> None:
+        optimizer.lr = lr
+
     def clip_grad_norm(self, parameters: Sequence[Tensor], max_norm: float) -> None:
         optim.clip_grad_norm(parameters, max_norm)
 

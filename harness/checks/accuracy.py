@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from harness.checks.base import Judgement, Stage, check
 from harness.config import MilestoneConfig
 from harness.record import RunRecord
@@ -13,16 +15,10 @@ def target_reached(config: MilestoneConfig, record: RunRecord) -> Judgement:
 
     The accuracy is the harness's own, from the logits.
     """
-    target = config.targets.accuracy
-    if len(record.accuracy) == 0 or record.evaluated_at[-1] == 0:
+    target, final = config.targets.accuracy, record.final_accuracy
+    if record.steps == 0 or math.isnan(final):
         return False, "nothing was evaluated", "Was any step taken?", {}
-    final, best = float(record.accuracy[-1]), float(record.accuracy.max())
-    evidence = {
-        "held_out": final,
-        "best": best,
-        "target": target,
-        "at_step": steps_to(record, target),
-    }
+    evidence = {"held_out": final, "target": target, "at_step": steps_to(record, target)}
     reason = (
         f"accuracy {final:.3f} on {record.held_out_examples} held-out examples, target {target:g} "
         f"(always the same answer: {record.majority_accuracy:.3g})"
@@ -32,6 +28,6 @@ def target_reached(config: MilestoneConfig, record: RunRecord) -> Judgement:
 
 
 def steps_to(record: RunRecord, target: float) -> int | None:
-    """The first step after which an evaluation reached the target; None when none did."""
+    """The first step after which an evaluation on the way reached the target, if one did."""
     reached = record.accuracy >= target
     return int(record.evaluated_at[reached.argmax()]) if reached.any() else None

@@ -17,8 +17,7 @@ def separable(
 ) -> Dataset:
     """Flowers of two species: which is it? The last rows of each species are held out.
 
-    Shapes: x (N, measurements) in centimetres less their mean over the training rows,
-    y (N,) of 0 and 1. Source: Fisher 1936.
+    Shapes: x (N, measurements) in centimetres, y (N,) of 0 and 1. Source: Fisher 1936.
     """
     unknown = [*set(species) - set(SPECIES), *set(measurements) - set(MEASUREMENTS)]
     if unknown:
@@ -34,6 +33,5 @@ def separable(
     train = np.concatenate([each[:-held_out_per_species] for each in rows])
     held_out = np.concatenate([each[-held_out_per_species:] for each in rows])
     x = (arrays["measurements"][:, columns] / 10.0).astype(np.float32)
-    x -= x[train].mean(axis=0)
     y = (arrays["species"] == SPECIES.index(species[1])).astype(np.int64)
     return Dataset(x[train], y[train], x[held_out], y[held_out])

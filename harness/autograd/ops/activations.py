@@ -108,7 +108,7 @@ def _gelu_exact(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _gelu_tanh(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    t = np.tanh(_TANH_SCALE * (x + _TANH_CUBIC * x**3))
+    t = np.tanh(_TANH_SCALE * (x + _TANH_CUBIC * x * x * x))
     inner_slope = _TANH_SCALE * (1.0 + 3.0 * _TANH_CUBIC * x * x)
     return 0.5 * x * (1.0 + t), 0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * inner_slope
 
