@@ -144,6 +144,7 @@ def judged_result(
     if statuses == {"pass"}:
         status = "pass"
     tensors = tensor_verdicts(config, record)
+    null = config.expectations.null_gradients
     first, last = first_and_last(record.loss) if record.steps else (None, None)
     return Result(
         **_identity(config, record.seed, record.backend),
@@ -155,15 +156,15 @@ def judged_result(
                 shape=list(tensor.shape),
                 verdict=tensor.verdict,
                 reason=tensor.reason,
-                gradient_norm=tensor.gradient_norm,
-                movement=tensor.movement,
+                gradient_norm=_finite(tensor.gradient_norm),
+                movement=_finite(tensor.movement),
             )
             for tensor in tensors
         ],
         tensors=_tensors(config).model_copy(
             update={
                 "with_gradient": sum(tensor.has_gradient for tensor in tensors),
-                "moved": sum(tensor.verdict == "OK" for tensor in tensors),
+                "moved": sum(not tensor.rest and tensor.label not in null for tensor in tensors),
             }
         ),
         accuracy=Accuracy(

@@ -11,18 +11,15 @@ from harness.record import RunRecord
 @check(Stage.MOVEMENT)
 def parameters_move(config: MilestoneConfig, record: RunRecord) -> Judgement:
     """Training changes every tensor that is not declared null; ten steps at rest fail."""
-    tensors = tensor_verdicts(config, record)
-    must_move = config.expectations.tensors - len(config.expectations.null_gradients)
-    null = [tensor for tensor in tensors if tensor.verdict == "NULL"]
-    still = [tensor for tensor in tensors if not tensor.moves]
-    moved = len(tensors) - len(null) - len(still)
+    null = config.expectations.null_gradients
+    must_move = config.expectations.tensors - len(null)
+    tensors = [t for t in tensor_verdicts(config, record) if t.label not in null]
+    still = [tensor for tensor in tensors if tensor.rest]
+    moved = len(tensors) - len(still)
     evidence = {"expected": must_move, "got": moved, "tensors": [t.label for t in still]}
-    if still:
-        frozen = [tensor for tensor in still if tensor.verdict == "FROZEN"] or still
-        why = frozen[0].reason if frozen[0].verdict == "FROZEN" else "cannot be said to move"
-        labels = names([tensor.label for tensor in frozen])
-        reason = f"{labels} {why} ({moved} of {must_move} parameters move)"
-        return False, reason, "Is it in the optimizer's list, as the same object?", evidence
-    passed = moved == must_move
     reason = f"{moved} of {must_move} parameters move"
-    return passed, reason, "Is every Parameter an attribute of its layer?", evidence
+    if still:
+        reason = f"{names([t.label for t in still])} {still[0].rest} ({reason})"
+        return False, reason, "Is it in the optimizer's list, as the same object?", evidence
+    hint = "Is every Parameter an attribute of its layer?"
+    return moved == must_move and record.steps > 0, reason, hint, evidence

@@ -28,16 +28,13 @@ class TensorVerdict:
     reason: str
     gradient_norm: float
     movement: float
+    # In how many steps it did not move; empty when it does, or need not as it is declared null.
+    rest: str
 
     @property
     def has_gradient(self) -> bool:
         """Whether a gradient as expected arrived; NULL is as declared."""
         return self.verdict in ("OK", "NULL", "FROZEN")
-
-    @property
-    def moves(self) -> bool:
-        """Whether it moved as it must; a NULL tensor need not."""
-        return self.verdict in ("OK", "NULL")
 
 
 def tensor_verdicts(config: MilestoneConfig, record: RunRecord) -> list[TensorVerdict]:
@@ -47,9 +44,10 @@ def tensor_verdicts(config: MilestoneConfig, record: RunRecord) -> list[TensorVe
     verdicts = []
     for column, (label, shape) in enumerate(zip(record.labels, record.shapes, strict=True)):
         norms, moves = record.gradient_norm[:, column], record.movement[:, column]
-        verdict, reason = _verdict(norms, relative[:, column], moves, null.get(label))
+        rest = "" if label in null else _rest(moves)
+        verdict, reason = _verdict(norms, relative[:, column], rest, null.get(label))
         verdicts.append(
-            TensorVerdict(label, shape, verdict, reason, _typical(norms), _typical(moves))
+            TensorVerdict(label, shape, verdict, reason, _typical(norms), _typical(moves), rest)
         )
     return verdicts
 
@@ -68,7 +66,7 @@ def _typical(values: np.ndarray) -> float:
 
 
 def _verdict(
-    norms: np.ndarray, relative: np.ndarray, moves: np.ndarray, null_reason: str | None
+    norms: np.ndarray, relative: np.ndarray, rest: str, null_reason: str | None
 ) -> tuple[str, str]:
     steps = len(norms)
     missing, bad = np.isnan(norms), np.isinf(norms)
@@ -88,11 +86,16 @@ def _verdict(
     if start is not None:
         share = _of(negligible.sum(), steps)
         return "ZERO", f"had a gradient of zero in {share}, first at step {start + 1}"
-    start = _long_run(moves == 0.0)
-    if start is not None:
-        share = _of((moves == 0.0).sum(), steps)
-        return "FROZEN", f"did not move in {share} although it has a gradient"
+    if rest:
+        return "FROZEN", f"{rest} although it has a gradient"
     return "OK", "gradient and movement at every step"
+
+
+def _rest(moves: np.ndarray) -> str:
+    at_rest = moves == 0.0
+    if _long_run(at_rest) is None:
+        return ""
+    return f"did not move in {_of(at_rest.sum(), len(moves))}"
 
 
 def _of(count: int, steps: int) -> str:

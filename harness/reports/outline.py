@@ -51,7 +51,9 @@ def _shape(shape: tuple[int, ...]) -> str:
 def _results(outline: Outline, calibration: dict[str, Any] | None) -> list[str]:
     config, parameters = outline.config, outline.parameters
     weights = sum(int(np.prod(shape)) for shape in parameters.values())
-    trained = f"{config.training.epochs} epochs of {len(outline.dataset.train_x)} examples"
+    epochs = config.training.epochs
+    plural = "s" if epochs > 1 else ""
+    trained = f"{epochs} epoch{plural} of {len(outline.dataset.train_x)} examples"
     lines = [
         f"{len(parameters)} tensors, {weights} weights; {config.training.optimizer}, {trained}"
     ]
