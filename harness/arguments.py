@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, get_type_hints
@@ -26,33 +26,34 @@ class Known:
     optimizers: Mapping[str, Factory]
     recipes: Mapping[str, Factory]
 
+    @property
+    def offered(self) -> str:
+        """How a list of names is introduced."""
+        return f"backend '{self.backend}' offers"
+
 
 class MisfitError(ValueError):
-    """Names or arguments in one part of a config that do not fit, each with its key."""
+    """What does not fit in one part of a config, each with its path from there."""
 
-    def __init__(self, misfits: list[tuple[str, str]]) -> None:
+    def __init__(self, misfits: Sequence[tuple[tuple[str, ...], str]]) -> None:
         super().__init__("; ".join(message for _, message in misfits))
         self.misfits = misfits
 
 
-def require_fit(
-    kind: str,
-    key: str,
-    name: str,
-    known: Mapping[str, Factory],
-    given: Mapping[str, object],
-    own: tuple[str, ...],
-    offered_by: str,
-) -> None:
-    """Raise MisfitError unless `name` is known and takes what is given.
-
-    `key` is the config's key that holds the name.
-    """
+def require_known(kind: str, name: str, known: Mapping[str, Factory], offered_by: str) -> None:
+    """Raise ValueError, with a suggestion, unless `name` is known."""
     if name not in known:
         offers = ", ".join(sorted(known))
-        message = f"unknown {kind} '{name}'.{did_you_mean(name, known)} {offered_by}: {offers}"
-        raise MisfitError([(key, message)])
-    found = [(argument, f"{name}: {text}") for argument, text in misfits(known[name], given, own)]
+        raise ValueError(
+            f"unknown {kind} '{name}'.{did_you_mean(name, known)} {offered_by}: {offers}"
+        )
+
+
+def require_fit(
+    name: str, known: Mapping[str, Factory], given: Mapping[str, object], own: tuple[str, ...]
+) -> None:
+    """Raise MisfitError unless the factory of that name takes what is given."""
+    found = [((key,), f"{name}: {text}") for key, text in misfits(known[name], given, own)]
     if found:
         raise MisfitError(found)
 

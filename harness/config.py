@@ -20,10 +20,11 @@ from pydantic import (
     StringConstraints,
     ValidationError,
     ValidationInfo,
+    field_validator,
     model_validator,
 )
 
-from harness.arguments import Known, MisfitError, require_fit
+from harness.arguments import Known, MisfitError, require_fit, require_known
 from harness.errors import ConfigError, Problem, UsageError, did_you_mean
 from harness.resources import root
 from harness.yaml_source import KEY, Path_, Plain, Source, parse, read
@@ -59,12 +60,17 @@ class LayerSpec(_Open):
     type: Text
     layers: dict[Label, LayerSpec] | None = None
 
+    @field_validator("type")
+    @classmethod
+    def _is_known(cls, name: str, info: ValidationInfo) -> str:
+        if known := _known(info):
+            require_known("layer", name, known.layers, known.offered)
+        return name
+
     @model_validator(mode="after")
     def _fits(self, info: ValidationInfo) -> Self:
         if known := _known(info):
-            offered = f"backend '{known.backend}' offers"
-            own = ("rng",)
-            require_fit("layer", "type", self.type, known.layers, self.arguments, own, offered)
+            require_fit(self.type, known.layers, self.arguments, own=("rng",))
         return self
 
 
@@ -73,13 +79,17 @@ class DataSpec(_Open):
 
     recipe: Text
 
+    @field_validator("recipe")
+    @classmethod
+    def _is_known(cls, name: str, info: ValidationInfo) -> str:
+        if known := _known(info):
+            require_known("recipe", name, known.recipes, "Known")
+        return name
+
     @model_validator(mode="after")
     def _fits(self, info: ValidationInfo) -> Self:
         if known := _known(info):
-            own = ("folder",)
-            require_fit(
-                "recipe", "recipe", self.recipe, known.recipes, self.arguments, own, "Known"
-            )
+            require_fit(self.recipe, known.recipes, self.arguments, own=("folder",))
         return self
 
 
@@ -105,14 +115,25 @@ class Training(_Frozen):
     evaluate_every: Annotated[int, Field(ge=1, description="in steps")]
     evaluate_rows: Annotated[int, Field(ge=1)] | None = None
 
+    @field_validator("loss")
+    @classmethod
+    def _loss_is_known(cls, name: str, info: ValidationInfo) -> str:
+        if known := _known(info):
+            require_known("loss", name, known.losses, known.offered)
+        return name
+
+    @field_validator("optimizer")
+    @classmethod
+    def _optimizer_is_known(cls, name: str, info: ValidationInfo) -> str:
+        if known := _known(info):
+            require_known("optimizer", name, known.optimizers, known.offered)
+        return name
+
     @model_validator(mode="after")
     def _fits(self, info: ValidationInfo) -> Self:
         if known := _known(info):
-            offered, given = f"backend '{known.backend}' offers", self.optimizer_arguments
-            require_fit("loss", "loss", self.loss, known.losses, {}, (), offered)
             own = ("parameters", "params")
-            optimizers = known.optimizers
-            require_fit("optimizer", "optimizer", self.optimizer, optimizers, given, own, offered)
+            require_fit(self.optimizer, known.optimizers, self.optimizer_arguments, own)
         return self
 
     @property
@@ -168,10 +189,12 @@ class MilestoneConfig(_Frozen):
 
     @model_validator(mode="after")
     def _labels_are_unique(self) -> Self:
-        labels = [label for label, _ in flat_layers(self.layers)]
-        twice = sorted({label for label in labels if labels.count(label) > 1})
-        if twice:
-            raise ValueError(f"two layers have the label '{twice[0]}'")
+        seen: set[str] = set()
+        for label, path in flat_layers(self.layers):
+            if label in seen:
+                message = f"two layers have the label '{label}'"
+                raise MisfitError([((*path, KEY), message)])
+            seen.add(label)
         return self
 
     @property
@@ -187,7 +210,8 @@ class MilestoneConfig(_Frozen):
     @property
     def digest(self) -> str:
         """sha256 of all that decides the numbers; prose and targets may change freely."""
-        decides = self.model_dump(mode="json", include={"data", "layers", "training"})
+        decides = self.model_dump(mode="json", include={"data", "training"})
+        decides["layers"] = _in_order(self.layers)
         return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
     def problem(self, path: Path_, message: str) -> Problem:
@@ -202,6 +226,14 @@ class MilestoneConfig(_Frozen):
         changed = self.model_copy(update={"layers": layers, "name": f"{self.name}_{label}"})
         changed._folder = self._folder
         return changed
+
+
+def _in_order(layers: Mapping[str, LayerSpec]) -> list[Any]:
+    """Layers as a list: their order decides the model, unlike that of their arguments."""
+    return [
+        [label, spec.type, spec.arguments, _in_order(spec.layers or {})]
+        for label, spec in layers.items()
+    ]
 
 
 def flat_layers(
@@ -271,14 +303,18 @@ def _apply(source: Source, change: str) -> None:
             f"--set {change}: expected key=value", "For example: --set training.lr=0.05"
         )
     parsed = parse(text, f"--set {change}") if text.strip() else Source("", "")
-    source.problems += parsed.problems
+    origin = f"--set {change}"
+    shown = ".".join(keys)
+    source.problems += [Problem(origin, 0, 0, shown, each.message) for each in parsed.problems]
     node: Plain = source.data
-    for key in keys[:-1]:
+    for depth, key in enumerate(keys[:-1], start=1):
+        if isinstance(node, dict) and key not in node:
+            source.mark_change(tuple(keys[:depth]), origin)
         node = node.setdefault(key, {}) if isinstance(node, dict) else None
     if not isinstance(node, dict):
         raise UsageError(f"--set {change}: '{path}' is not a key of {source.file}")
     node[keys[-1]] = parsed.data
-    source.changes[tuple(keys)] = source.changes[(*keys, KEY)] = f"--set {change}"
+    source.mark_change(tuple(keys), origin)
 
 
 def _all_problems(source: Source, error: ValidationError) -> list[Problem]:
@@ -287,7 +323,9 @@ def _all_problems(source: Source, error: ValidationError) -> list[Problem]:
     for entry in error.errors(include_url=False):
         problems += _problems(source, dict(entry))
     by_place = {(problem.file, problem.line, problem.path): problem for problem in problems[::-1]}
-    return sorted(by_place.values(), key=lambda problem: (problem.file, problem.line))
+    return sorted(
+        by_place.values(), key=lambda problem: (problem.file, problem.line, problem.column)
+    )
 
 
 # pydantic's words, turned into ours: the message says what was expected and what was got.
@@ -316,7 +354,7 @@ def _problems(source: Source, entry: dict[str, Any]) -> list[Problem]:
     context = entry.get("ctx", {})
     if isinstance(context.get("error"), MisfitError):
         misfits = context["error"].misfits
-        return [source.problem((*path, key), message) for key, message in misfits]
+        return [source.problem((*path, *inner), message) for inner, message in misfits]
     if kind == "value_error":
         return [source.problem(path, str(context["error"]))]
     if path[-1:] == ("[key]",):

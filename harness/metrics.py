@@ -76,3 +76,15 @@ def targets_for(loss: str, logits: np.ndarray, y: np.ndarray) -> np.ndarray:
             f"the model's output {logits.shape} and the targets {y.shape} do not fit {loss}"
         )
     return y.reshape(shape) if loss == "CrossEntropyLoss" else y.reshape(shape).astype(logits.dtype)
+
+
+def require_targets(loss: str, outputs: int, y: np.ndarray) -> None:
+    """Raise ValueError when a loss of a model with so many outputs cannot take these targets."""
+    if loss == "CrossEntropyLoss":
+        if y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= outputs:
+            raise ValueError(
+                f"{loss} takes classes from 0 to {outputs - 1} for {outputs} outputs, got "
+                f"{y.dtype} from {y.min()} to {y.max()}"
+            )
+    elif loss == "BCEWithLogitsLoss" and (y.min() < 0 or y.max() > 1):
+        raise ValueError(f"{loss} takes targets from 0 to 1, got {y.min()} to {y.max()}")

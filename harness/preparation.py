@@ -17,7 +17,7 @@ from harness.backends.base import Backend, EngineTensor
 from harness.config import MilestoneConfig
 from harness.datasets.base import Dataset
 from harness.errors import ConfigError, Problem, did_you_mean
-from harness.metrics import LOSSES, targets_for
+from harness.metrics import LOSSES, require_targets, targets_for
 from harness.model import Model, Node, build
 
 
@@ -77,9 +77,12 @@ def _trace(config: MilestoneConfig, backend: Backend, dataset: Dataset) -> list[
     with backend.no_grad():
         logits = _through(config, model, model.nodes, backend.tensor(x[:2]), rows, 0)
     try:
-        targets_for(config.training.loss, backend.array(logits), dataset.train_y[:2])
+        outputs = backend.array(logits)
+        targets_for(config.training.loss, outputs, dataset.train_y[:2])
+        for targets in (dataset.train_y, dataset.held_out_y):
+            require_targets(config.training.loss, outputs.shape[-1], targets)
     except ValueError as error:
-        raise ConfigError([config.problem(("layers",), str(error))]) from error
+        raise ConfigError([config.problem(("training", "loss"), str(error))]) from error
     return rows
 
 
@@ -88,7 +91,7 @@ def _built(config: MilestoneConfig, backend: Backend) -> Model:
     for label, spec in config.layers.items():
         try:
             build({label: spec}, backend, 0)
-        except (ValueError, TypeError, ArithmeticError) as error:
+        except (ValueError, TypeError, ArithmeticError, MemoryError) as error:
             problems.append(config.problem(("layers", label), f"{spec.type}: {error}"))
     if problems:
         raise ConfigError(problems)
@@ -111,7 +114,7 @@ def _through(
         got = backend.array(x).shape
         try:
             x = node.layer(x)
-        except (ValueError, TypeError, IndexError, RuntimeError) as error:
+        except (ValueError, TypeError, IndexError, RuntimeError, MemoryError) as error:
             message = f"{node.type} does not fit its input {_examples(got)}: {error}"
             raise ConfigError([config.problem(node.path, message)]) from error
         own = {} if node.children else backend.parameters(node.layer)

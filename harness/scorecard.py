@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -230,8 +232,19 @@ def _row(verdict: Verdict) -> VerdictRow:
         status=verdict.status,
         reason=verdict.reason,
         hint=verdict.hint,
-        evidence=dict(verdict.evidence),
+        evidence={key: _plain(value) for key, value in verdict.evidence.items()},
     )
+
+
+def _plain(value: object) -> object:
+    """The nearest thing to `value` that JSON can hold: a check may keep what it likes."""
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(inner) for inner in value]
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 
 # --- files ----------------------------------------------------------------------------
@@ -248,6 +261,9 @@ def open_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
+        for name in (FILE_NAME, CURVES_NAME):
+            if (folder / name).is_dir():
+                raise IsADirectoryError(errno.EISDIR, f"{name} is a folder there")
     except OSError as error:
         raise OutputError(
             f"cannot write to {folder}: {error.strerror}", "Name another folder with --out DIR."
@@ -286,18 +302,19 @@ def _curves(record: RunRecord) -> Mapping[str, np.ndarray]:
 @contextmanager
 def _replacing(file: Path) -> Iterator[IO[bytes]]:
     """A new file that takes the place of `file` only when it is complete and on disk."""
-    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as new:
-        try:
+    new = tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False)  # noqa: SIM115  (it outlives the block that writes it)
+    try:
+        with new:
             yield new
             new.flush()
             os.fsync(new.fileno())
-        except BaseException:
-            os.unlink(new.name)
-            raise
-    umask = os.umask(0)
-    os.umask(umask)
-    os.chmod(new.name, 0o666 & ~umask)
-    os.replace(new.name, file)
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(new.name, 0o666 & ~umask)
+        os.replace(new.name, file)
+    except BaseException:
+        os.unlink(new.name)
+        raise
 
 
 def write_text(file: Path, text: str) -> None:
@@ -317,7 +334,7 @@ def load(path: Path) -> Scorecard:
         data = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ScorecardError(f"{file} cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ScorecardError(f"{file} is not JSON: {error}") from error
     try:
         return Scorecard.model_validate(_upgraded(data, file))
@@ -329,7 +346,7 @@ def load(path: Path) -> Scorecard:
 
 def _upgraded(data: object, file: Path) -> dict[str, Any]:
     name, _, number = str(data.get("schema") if isinstance(data, dict) else "").partition("/")
-    if not isinstance(data, dict) or name != SCHEMA_NAME or not number.isdigit():
+    if not isinstance(data, dict) or name != SCHEMA_NAME or not re.fullmatch("[0-9]{1,9}", number):
         raise ScorecardError(f"{file} is not a scorecard: its schema is not {SCHEMA_NAME}/N")
     version = int(number)
     if version > SCHEMA_VERSION:

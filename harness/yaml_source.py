@@ -24,6 +24,7 @@ KEY = "<key>"
 
 MAX_SIZE_BYTES = 1_000_000
 MAX_DEPTH = 20
+MAX_DIGITS = 30
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
@@ -42,6 +43,8 @@ class Source:
     data: Plain = None
     places: dict[Path_, tuple[int, int]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    # Tags, which composing would turn into types, by their places.
+    tags: dict[tuple[int, int], str] = field(default_factory=dict)
     # Paths that do not come from the file, with where they do come from.
     changes: dict[Path_, str] = field(default_factory=dict)
 
@@ -55,6 +58,10 @@ class Source:
             return Problem(self.changes[known], 0, 0, shown, message)
         line, column = self.places.get(known, (1, 1))
         return self.problem_at(line, column, message, shown)
+
+    def mark_change(self, path: Path_, origin: str) -> None:
+        """What stands at `path` comes from `origin`, not from the file."""
+        self.changes[path] = self.changes[(*path, KEY)] = origin
 
     def problem_at(self, line: int, column: int, message: str, path: str = "") -> Problem:
         """`message` at a line and column, both counted from 1."""
@@ -137,6 +144,8 @@ def _require_simple(source: Source, loader: type[yaml.SafeLoader]) -> None:
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
+        if tag := getattr(event, "tag", None):
+            source.tags[_place(event.start_mark)] = tag
         if depth > MAX_DEPTH:
             message = f"nested more than {MAX_DEPTH} levels deep"
         elif isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
@@ -147,14 +156,15 @@ def _require_simple(source: Source, loader: type[yaml.SafeLoader]) -> None:
 
 
 def _plain(source: Source, node: yaml.Node, path: Path_) -> Plain:
-    source.places.setdefault(path, _place(node.start_mark))
+    place = _place(node.start_mark)
+    source.places.setdefault(path, place)
+    if place in source.tags:
+        message = f"tags such as {source.tags[place]} are not taken"
+        source.problems.append(source.problem(path, message))
     if isinstance(node, yaml.MappingNode):
         return _mapping(source, node, path)
     if isinstance(node, yaml.SequenceNode):
         return [_plain(source, item, (*path, i)) for i, item in enumerate(node.value)]
-    if node.tag.startswith("!") or not node.tag.startswith("tag:yaml.org,2002:"):
-        source.problems.append(source.problem(path, f"tags such as {node.tag} are not taken"))
-        return None
     if isinstance(node, yaml.ScalarNode) and node.style in ("'", '"', "|", ">"):
         return str(node.value)
     return _scalar(source, str(node.value), path)
@@ -165,6 +175,9 @@ def _mapping(source: Source, node: yaml.MappingNode, path: Path_) -> dict[str, P
     for key_node, value_node in node.value:
         key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
         line, column = _place(key_node.start_mark)
+        if (line, column) in source.tags:
+            message = f"tags such as {source.tags[line, column]} are not taken"
+            source.problems.append(source.problem_at(line, column, message, dotted(path)))
         if key is None:
             problem = source.problem_at(line, column, "a key must be a word", dotted(path))
             source.problems.append(problem)
@@ -184,7 +197,7 @@ def _scalar(source: Source, text: str, path: Path_) -> Plain:
         return None
     if text in ("true", "false"):
         return text == "true"
-    if _INTEGER.fullmatch(text):
+    if _INTEGER.fullmatch(text) and len(text) <= MAX_DIGITS:
         return int(text)
     if _FLOAT.fullmatch(text) and math.isfinite(float(text)):
         return float(text)
@@ -208,6 +221,8 @@ def _doubt(text: str) -> str:
         return f"write {text.lower()} in lower case, or '{text}' in quotes"
     if _LOOKS_LIKE_A_NUMBER.fullmatch(text):
         return f"'{text}' may mean several numbers; write it in plain decimal, or in quotes"
+    if _INTEGER.fullmatch(text):
+        return f"a number of {len(text)} digits is not taken"
     if text.lower().lstrip("+-") in (".inf", ".nan") or _FLOAT.fullmatch(text):
         return f"'{text}' is not a finite number"
     return ""

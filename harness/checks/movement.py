@@ -22,4 +22,4 @@ def parameters_move(config: MilestoneConfig, record: RunRecord) -> Judgement:
         reason = f"{names([t.label for t in still])} {still[0].rest} ({reason})"
         return False, reason, "Is it in the optimizer's list, as the same object?", evidence
     hint = "Is every Parameter an attribute of its layer?"
-    return moved == must_move and record.steps > 0, reason, hint, evidence
+    return moved == must_move, reason, hint, evidence

@@ -69,6 +69,8 @@ def _verdict(
     norms: np.ndarray, relative: np.ndarray, rest: str, null_reason: str | None
 ) -> tuple[str, str]:
     steps = len(norms)
+    if steps == 0:
+        return "MISSING", "received no gradient: no step was taken"
     missing, bad = np.isnan(norms), np.isinf(norms)
     if missing.any():
         return "MISSING", f"received no gradient in {_of(missing.sum(), steps)}"
@@ -93,6 +95,8 @@ def _verdict(
 
 def _rest(moves: np.ndarray) -> str:
     at_rest = moves == 0.0
+    if len(moves) == 0:
+        return "did not move: no step was taken"
     if _long_run(at_rest) is None:
         return ""
     return f"did not move in {_of(at_rest.sum(), len(moves))}"

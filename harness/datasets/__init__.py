@@ -53,13 +53,16 @@ def _load(name: str, arguments: tuple[tuple[str, object], ...], folder: Path) ->
     given = dict(arguments)
     if accepts(function, "folder"):
         given["folder"] = folder
-    return function(**given)
+    try:
+        return function(**given)
+    except (MemoryError, OverflowError) as error:
+        raise DataError(f"the data of recipe '{name}' do not fit into memory: {error}") from error
 
 
 def _require_usable(dataset: Dataset, config: MilestoneConfig) -> None:
     for part in ("train_x", "train_y", "held_out_x", "held_out_y"):
         array: np.ndarray = getattr(dataset, part)
-        if len(array) == 0:
+        if array.ndim == 0 or len(array) == 0:
             raise DataError(f"{config.name}: {part} holds no examples")
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise DataError(
@@ -71,3 +74,9 @@ def _require_usable(dataset: Dataset, config: MilestoneConfig) -> None:
         x, y = getattr(dataset, f"{half}_x"), getattr(dataset, f"{half}_y")
         if len(x) != len(y):
             raise DataError(f"{config.name}: {half} has {len(x)} inputs but {len(y)} targets")
+    trained = dataset.epoch(np.random.default_rng(0))[0].shape[1:]
+    if trained != dataset.held_out_x.shape[1:]:
+        raise DataError(
+            f"{config.name}: held_out_x has examples of shape {dataset.held_out_x.shape[1:]}, "
+            f"train_x of shape {trained}"
+        )

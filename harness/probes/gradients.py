@@ -13,6 +13,8 @@ import numpy as np
 from harness.backends.base import Backend, Parameter
 
 _BLOCK_ROWS = 64
+# Squares below this may have lost digits to underflow in float32.
+_TINY = 1e-30
 
 
 class GradientWatch:
@@ -68,7 +70,7 @@ class GradientWatch:
         """Euclidean norm per row and tensor."""
         norms = np.empty((len(block), len(self._slices)))
         for column, place in enumerate(self._slices):
-            norms[:, column] = np.vecdot(block[:, place], block[:, place])
+            norms[:, column] = _squares(block[:, place])
         return np.asarray(np.sqrt(norms))
 
     def finish(self) -> tuple[np.ndarray, np.ndarray]:
@@ -81,3 +83,13 @@ class GradientWatch:
         if not self._norms:
             return np.zeros((0, len(self._slices))), np.zeros((0, len(self._slices)))
         return np.concatenate(self._norms), np.concatenate(self._moves)
+
+
+def _squares(rows: np.ndarray) -> np.ndarray:
+    """Sum of squares of each row, in float64 where float32 would lose it."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares: np.ndarray = np.vecdot(rows, rows)
+        if ((squares < _TINY) | ~np.isfinite(squares)).any():
+            wide = rows.astype(np.float64)
+            squares = np.vecdot(wide, wide)
+    return squares

@@ -9,6 +9,8 @@ from harness.scorecard import Scorecard
 def render(scorecard: Scorecard) -> str:
     """A headline, every failure with its cause, and a table."""
     parts = [f"## {headline(scorecard)}", *_failures(scorecard), _table(scorecard)]
+    if scorecard.provenance.modified:
+        parts.append(f"Modified: {_plain(', '.join(scorecard.provenance.modified))}")
     return "\n\n".join(parts) + "\n"
 
 

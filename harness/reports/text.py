@@ -32,6 +32,8 @@ def render(
         _print_failure(console, failure)
     if len(found) > _SHOWN_FAILURES:
         console.print(f"\n... and {len(found) - _SHOWN_FAILURES} more; all are in the scorecard.")
+    if scorecard.provenance.modified:
+        console.print(f"\nmodified: {', '.join(scorecard.provenance.modified)}")
     style = "bold green" if scorecard.status == "pass" else "bold red"
     console.print(Text(f"\n{headline(scorecard)}.", style=style))
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"

@@ -1,0 +1,83 @@
+"""The README's commands are run, and what they print is what it shows, but for the numbers."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.examples import ROOT
+
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks() -> dict[str, tuple[list[str], str]]:
+    """By its last command: all commands of a console block, and what the last one prints."""
+    found = {}
+    for block in re.findall(r"```console\n(.*?)```", TEXT, flags=re.DOTALL):
+        lines = block.splitlines()
+        commands = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+        printed = "\n".join(line for line in lines if not line.startswith("$ "))
+        found[commands[-1]] = (commands, printed)
+    return found
+
+
+def shape(text: str) -> list[str]:
+    """The words of a text with every number as #: what may differ from machine to machine."""
+    return re.sub(r"[-+]?\d+(\.\d+)?(e[-+]?\d+)?", "#", text).split()
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of what the commands need, with the milestone that the README writes."""
+    for folder in ("harness", "configs", "data", "milestones"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignored)
+    (own,) = re.findall(r"```yaml\n(.*?)```", TEXT, flags=re.DOTALL)
+    (tmp_path / "and_gate.yaml").write_text(own, encoding="utf-8")
+    return tmp_path
+
+
+def printed_by(command: str, folder: Path) -> str:
+    words = command.replace("make run", "harness run --all").split(" ", 1)
+    if words[0] == "harness":
+        command = f"{sys.executable} -m harness {words[1]}"
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    done = subprocess.run(
+        command, shell=True, cwd=folder, env=environment, capture_output=True, text=True, timeout=60
+    )
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("last", [name for name, (_, printed) in blocks().items() if printed])
+def test_readme_command_prints_what_is_shown(last: str, copy: Path) -> None:
+    commands, shown = blocks()[last]
+
+    printed = [printed_by(command, copy) for command in commands]
+
+    assert shape(printed[-1]) == shape(shown)
+
+
+def test_readme_has_output_of_several_commands() -> None:
+    assert sum(bool(printed) for _, printed in blocks().values()) >= 4
+
+
+def test_readme_names_every_verb_and_option_of_run() -> None:
+    from harness.cli import cli, run
+
+    options = [option for parameter in run.params for option in parameter.opts]
+    missing = [
+        word
+        for word in [*(f"harness {verb}" for verb in cli.commands), *options]
+        if word.startswith(("-", "harness")) and word not in TEXT and word not in ("--quiet",)
+    ]
+    assert [word for word in missing if word != "--verbose"] == []
+
+
+if __name__ == "__main__":
+    raise SystemExit(pytest.main([__file__, "-q"]))
