@@ -28,15 +28,36 @@ def train(config: MilestoneConfig, backend: Backend, dataset: Dataset, seed: int
     """
     clock = _Clock()
     model = build(config.layers, backend, seed)
+    parameters = list(model.parameters.values())
     record = _empty_record(config, backend, dataset, model, seed)
-    clock.lap("building")
-    gradients = GradientWatch(backend, list(model.parameters.values()))
+    learner = _Learner(config, model)
+    evaluation = Evaluation(config, dataset)
+    gradients = GradientWatch(backend, parameters)
     losses = LossWatch(LOSSES[config.training.loss][0])
+    clock.lap("building")
     with np.errstate(all="ignore"):  # overflow is watched for, not printed
-        _loop(config, model, dataset, seed, gradients, losses, clock, record)
+        evaluation.on_the_way(model, 0, record)
+        clock.lap("evaluating")
+        for step, (x, y) in enumerate(batches(config, dataset, seed), start=1):
+            outputs, targets = learner.backward(x, y)
+            clock.lap("training")
+            losses.after_forward(outputs, targets)
+            gradients.after_backward()
+            clock.lap("watching")
+            learner.step((step - 1) / record.planned_steps)
+            clock.lap("training")
+            is_lost = gradients.after_step() and not np.isfinite(losses.sum_up())
+            clock.lap("watching")
+            if step % config.training.evaluate_every == 0:
+                evaluation.on_the_way(model, step, record)
+                clock.lap("evaluating")
+            if is_lost:
+                break
+        evaluation.at_the_end(model, record)
+        clock.lap("evaluating")
         record.loss = losses.finish()
     record.gradient_norm, record.movement = gradients.finish()
-    record.digest = _digest(record.loss, backend.arrays(list(model.parameters.values())))
+    record.digest = _digest(record.loss, backend.arrays(parameters))
     clock.lap("watching")
     record.seconds = clock.seconds
     return record
@@ -61,51 +82,37 @@ def _empty_record(
     )
 
 
-def _loop(
-    config: MilestoneConfig,
-    model: Model,
-    dataset: Dataset,
-    seed: int,
-    gradients: GradientWatch,
-    losses: LossWatch,
-    clock: _Clock,
-    record: RunRecord,
-) -> None:
-    backend, training = model.backend, config.training
-    parameters = list(model.parameters.values())
-    loss_function = backend.namespace.losses[training.loss]()
-    arguments = {name: as_tuples(value) for name, value in training.optimizer_arguments.items()}
-    optimizer = backend.namespace.optimizers[training.optimizer](parameters, **arguments)
-    clock.lap("building")
-    evaluation = Evaluation(config, dataset)
-    evaluation.on_the_way(model, 0, record)
-    clock.lap("evaluating")
-    for step, (x, y) in enumerate(batches(config, dataset, seed), start=1):
-        logits = model(backend.tensor(x))
+class _Learner:
+    """The model with its loss and its optimizer: one step in two halves, to look between them."""
+
+    def __init__(self, config: MilestoneConfig, model: Model) -> None:
+        self._training = config.training
+        self._model = model
+        self._parameters = list(model.parameters.values())
+        space = model.backend.namespace
+        given = config.training.optimizer_arguments
+        arguments = {name: as_tuples(value) for name, value in given.items()}
+        self._loss = space.losses[config.training.loss]()
+        self._optimizer = space.optimizers[config.training.optimizer](self._parameters, **arguments)
+
+    def backward(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Logits and targets of one batch, whose gradients now are with the parameters."""
+        backend = self._model.backend
+        logits = self._model(backend.tensor(x))
         outputs = backend.array(logits)
-        targets = targets_for(training.loss, outputs, y)
-        loss = loss_function(logits, backend.tensor(targets))
-        optimizer.zero_grad()
+        targets = targets_for(self._training.loss, outputs, y)
+        loss = self._loss(logits, backend.tensor(targets))
+        self._optimizer.zero_grad()
         backend.backward(loss)
-        if training.clip_grad_norm is not None:
-            backend.clip_grad_norm(parameters, training.clip_grad_norm)
-        if training.lr_decay is not None:
-            backend.set_lr(optimizer, training.lr * (1.0 - (step - 1) / record.planned_steps))
-        clock.lap("training")
-        losses.after_forward(outputs, targets)
-        gradients.after_backward()
-        clock.lap("watching")
-        optimizer.step()
-        clock.lap("training")
-        stop = gradients.after_step() and not np.isfinite(losses.sum_up())
-        clock.lap("watching")
-        if step % training.evaluate_every == 0:
-            evaluation.on_the_way(model, step, record)
-            clock.lap("evaluating")
-        if stop:
-            break
-    evaluation.at_the_end(model, record)
-    clock.lap("evaluating")
+        if self._training.clip_grad_norm is not None:
+            backend.clip_grad_norm(self._parameters, self._training.clip_grad_norm)
+        return outputs, targets
+
+    def step(self, done: float) -> None:
+        """Move the parameters; `done` is how much of the training is over, from 0 to 1."""
+        if self._training.lr_decay is not None:
+            self._model.backend.set_lr(self._optimizer, self._training.lr * (1.0 - done))
+        self._optimizer.step()
 
 
 def batches(
