@@ -79,7 +79,7 @@ def _train(
     executor = IsolatedExecutor(jobs)
     outcomes = []
     try:
-        for outcome in run([Job(config, seed, backend) for seed in range(seeds)], executor):
+        for outcome in run([Job(config, i, backend) for i in range(seeds)], executor, jobs):
             on_outcome(outcome)
             if outcome.record is None:
                 raise JobError(f"{config.name}: {outcome.result.verdicts[0].reason}")

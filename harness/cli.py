@@ -6,9 +6,11 @@ after the number of BLAS threads is fixed.
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Callable
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +30,9 @@ _THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS
 
 def main() -> None:
     """The entry point: every HarnessError becomes a sentence and its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # an arrow is not worth a crash
     try:
         code = cli(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
@@ -79,6 +84,13 @@ def _pin_blas_threads() -> int | None:
     return int(value) if value.isdigit() else None
 
 
+def _finite(context: click.Context, option: click.Parameter, value: float) -> float:
+    """A number that is one: click's ranges let NaN through."""
+    if not math.isfinite(value):
+        raise click.BadParameter(f"{value} is not a number of seconds")
+    return value
+
+
 def _names_or_all(names: tuple[str, ...], everything: bool) -> list[str]:
     from harness.config import milestone_files
 
@@ -113,6 +125,7 @@ def _names_or_all(names: tuple[str, ...], everything: bool) -> list[str]:
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
     default=600.0,
+    callback=_finite,
     show_default=True,
     help="Seconds after which one training is stopped.",
 )
@@ -201,6 +214,7 @@ class _Progress:
         if self._bar is not None:
             self._bar.set_postfix_str(f"{outcome.result.milestone} {outcome.result.status}")
             self._bar.update()
+            self._bar.refresh()
 
     def close(self) -> None:
         if self._bar is not None:

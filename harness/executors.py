@@ -9,12 +9,15 @@ no fork, processes are spawned instead.
 from __future__ import annotations
 
 import math
+import os
+import pickle
 import signal
 import threading
 import traceback
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.connection import Connection, wait
@@ -38,7 +41,7 @@ class IsolatedExecutor(Executor):
     def __init__(self, workers: int, timeout: float | None = None) -> None:
         self._workers = workers
         self._lock = threading.Lock()
-        self._waiting: deque[tuple[int, Future[Any], tuple[Any, ...]]] = deque()
+        self._waiting: deque[tuple[int, Future[Any], bytes]] = deque()
         self._running: dict[int, Future[Any]] = {}
         self._count = 0
         self._is_closed = False
@@ -54,28 +57,41 @@ class IsolatedExecutor(Executor):
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Run `fn(*args)` in a process of its own, as soon as one may start."""
         future: Future[T] = Future()
+        try:
+            task = pickle.dumps((fn, args, kwargs))
+        except Exception as error:  # whatever pickling may raise, it is this task's result
+            future.set_exception(_crash(error))
+            return future
         with self._lock:
             if self._is_closed:
                 raise RuntimeError("submit after the executor was shut down")
             self._count += 1
-            self._waiting.append((self._count, future, (fn, args, kwargs)))
+            self._waiting.append((self._count, future, task))
             self._start_waiting()
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End: with `cancel_futures` at once, killing what runs; otherwise when all is done."""
         with self._lock:
-            cancelled = [future for _, future, _ in self._waiting] if cancel_futures else []
-            pending = list(self._running.values()) + [future for _, future, _ in self._waiting]
-        for future in cancelled:
-            future.cancel()
-        if wait and not cancel_futures:
+            waiting = [future for _, future, _ in self._waiting]
+            pending = [*self._running.values(), *waiting]
+        if cancel_futures:
+            for future in waiting:
+                future.cancel()
+        elif wait:
             for future in pending:
                 future.exception()
-        self._connection.send(None)
+        with self._lock:
+            if self._connection.closed:
+                return
+            self._send(None)
         self._keeper.join()
         self._reader.join()
         self._connection.close()
+
+    def _send(self, request: tuple[int, bytes] | None) -> None:
+        with suppress(OSError):  # the keeper is gone: the reader completes what is left
+            self._connection.send(request)
 
     def _start_waiting(self) -> None:
         """Hand the keeper as many tasks as may run at once. Call with the lock held."""
@@ -83,35 +99,39 @@ class IsolatedExecutor(Executor):
             number, future, task = self._waiting.popleft()
             if future.set_running_or_notify_cancel():
                 self._running[number] = future
-                try:
-                    self._connection.send((number, *task))
-                except OSError:
-                    return  # the keeper is gone; the reader completes what is left
+                self._send((number, task))
 
     def _read(self) -> None:
         """Complete futures until the keeper is gone, then whatever is left."""
         while True:
             try:
-                number, result, error = self._connection.recv()
+                number, answer = self._connection.recv()
             except (EOFError, OSError):
                 break
             with self._lock:
                 future = self._running.pop(number)
                 self._start_waiting()
-            _complete(future, result, error)
+            _complete(future, answer)
         with self._lock:
             self._is_closed = True
             left = [*self._running.values(), *(future for _, future, _ in self._waiting)]
         for future in left:
             if not future.done():
-                _complete(future, None, JobKilledError("the process that starts jobs is gone"))
+                _complete(future, JobKilledError("the process that starts jobs is gone"))
 
 
-def _complete(future: Future[Any], result: object, error: JobError | None) -> None:
+def _complete(future: Future[Any], answer: bytes | JobError) -> None:
+    """Give a future the answer of its process: a pickled (result, error), or what ended it."""
+    result, error = None, answer
+    if isinstance(answer, bytes):
+        try:
+            result, error = pickle.loads(answer)
+        except Exception as unreadable:  # a result that cannot be rebuilt here
+            error = _crash(unreadable)
     if error is None:
         future.set_result(result)
     else:
-        future.set_exception(error)
+        future.set_exception(error)  # type: ignore[arg-type]  # bytes were replaced above
 
 
 @dataclass
@@ -126,6 +146,8 @@ def _keep(connection: Connection, parents_end: Connection, timeout: float | None
     """The keeper: start what is asked for, report what becomes of it, end with the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parents_end.close()
+    # Nothing is ever sent through it: its end tells the tasks that the keeper is gone.
+    lifeline = _CONTEXT.Pipe(duplex=False)
     running: list[_Task] = []
     try:
         while True:
@@ -134,13 +156,13 @@ def _keep(connection: Connection, parents_end: Connection, timeout: float | None
                 request = connection.recv()
                 if request is None:
                     return
-                running.append(_start(connection, request, timeout))
+                running.append(_start(connection, lifeline, request, timeout))
             for task in [task for task in running if task.results in ready]:
                 running.remove(task)
-                connection.send(_outcome(task))
+                connection.send((task.number, _answer(task)))
             for task in [task for task in running if task.deadline <= monotonic()]:
                 running.remove(task)
-                connection.send(_overdue(task, timeout))
+                connection.send((task.number, _overdue(task, timeout)))
     except (EOFError, OSError):
         pass  # the parent is gone
     finally:
@@ -149,15 +171,22 @@ def _keep(connection: Connection, parents_end: Connection, timeout: float | None
 
 
 def _patience(running: list[_Task]) -> float | None:
-    """Seconds until the next deadline; None when there is none."""
+    """Seconds until the next deadline, an hour at most; None when there is none."""
     deadline = min((task.deadline for task in running), default=math.inf)
-    return None if deadline == math.inf else max(0.0, deadline - monotonic())
+    return None if deadline == math.inf else min(max(0.0, deadline - monotonic()), 3600.0)
 
 
-def _start(connection: Connection, request: tuple[Any, ...], timeout: float | None) -> _Task:
-    number, *call = request
+def _start(
+    connection: Connection,
+    lifeline: tuple[Connection, Connection],
+    request: tuple[int, bytes],
+    timeout: float | None,
+) -> _Task:
+    number, task = request
     ours, theirs = _CONTEXT.Pipe(duplex=False)
-    process = _CONTEXT.Process(target=_perform, args=(theirs, connection, *call))  # type: ignore[attr-defined]  # known to each context, not to their base
+    process = _CONTEXT.Process(  # type: ignore[attr-defined]  # known to each context, not to their base
+        target=_perform, args=(theirs, connection, lifeline, task)
+    )
     process.start()
     theirs.close()
     return _Task(number, process, ours, math.inf if timeout is None else monotonic() + timeout)
@@ -166,18 +195,29 @@ def _start(connection: Connection, request: tuple[Any, ...], timeout: float | No
 def _perform(
     results: Connection,
     keepers_connection: Connection,
-    fn: Callable[..., object],
-    args: tuple[object, ...],
-    kwargs: dict[str, object],
+    lifeline: tuple[Connection, Connection],
+    task: bytes,
 ) -> None:
-    """In the task's own process: call, and send (result, error)."""
+    """In the task's own process: call, and send a pickled (result, error)."""
     keepers_connection.close()
+    lifeline[1].close()
+    threading.Thread(target=_end_with, args=(lifeline[0],), daemon=True).start()
     try:
-        results.send((fn(*args, **kwargs), None))
+        fn, args, kwargs = pickle.loads(task)
+        answer = pickle.dumps((fn(*args, **kwargs), None))
     except JobError as error:
-        results.send((None, error))
+        answer = pickle.dumps((None, error))
     except BaseException as error:  # also SystemExit: whatever it is, it is this task's result
-        results.send((None, _crash(error)))
+        answer = pickle.dumps((None, _crash(error)))
+    results.send_bytes(answer)
+
+
+def _end_with(lifeline: Connection) -> None:
+    """End this process when the keeper's end of the line closes, whatever it is doing."""
+    try:
+        lifeline.recv_bytes()
+    except (EOFError, OSError):
+        os._exit(1)
 
 
 def _crash(error: BaseException) -> JobCrashedError:
@@ -189,15 +229,16 @@ def _crash(error: BaseException) -> JobCrashedError:
     return JobCrashedError(message, "The traceback is in the scorecard.", details)
 
 
-def _outcome(task: _Task) -> tuple[int, object, JobError | None]:
+def _answer(task: _Task) -> bytes | JobKilledError:
+    answer: bytes | JobKilledError
     try:
-        result, error = task.results.recv()
+        answer = task.results.recv_bytes()
     except (EOFError, OSError):
         task.process.join()
-        result, error = None, _death(task.process.exitcode or 0)
+        answer = _death(task.process.exitcode or 0)
     task.results.close()
     task.process.join()
-    return task.number, result, error
+    return answer
 
 
 def _death(exitcode: int) -> JobKilledError:
@@ -208,9 +249,9 @@ def _death(exitcode: int) -> JobKilledError:
     return JobKilledError(f"its process was killed by {name}", hint)
 
 
-def _overdue(task: _Task, timeout: float | None) -> tuple[int, None, JobTimeoutError]:
+def _overdue(task: _Task, timeout: float | None) -> JobTimeoutError:
     task.process.kill()
     task.process.join()
     task.results.close()
     hint = "Does it loop for ever? --timeout SECONDS gives it longer."
-    return task.number, None, JobTimeoutError(f"it was stopped after {timeout:g} s", hint)
+    return JobTimeoutError(f"it was stopped after {timeout:g} s", hint)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, as_completed
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
 
 from harness import backends, datasets
@@ -44,20 +45,25 @@ def execute(job: Job) -> RunRecord:
     return train(job.config, backends.load(job.backend), datasets.load(job.config), job.seed)
 
 
-def run(jobs: Sequence[Job], executor: Executor, fail_fast: bool = False) -> Iterator[Outcome]:
-    """The outcome of every job, each as soon as it is known.
+def run(
+    jobs: Sequence[Job], executor: Executor, at_once: int, fail_fast: bool = False
+) -> Iterator[Outcome]:
+    """The outcome of every job, each as soon as it is known, `at_once` jobs at a time.
 
-    With `fail_fast`, what has not started when a job does not pass never does.
+    With `fail_fast`, nothing more starts after a job that does not pass.
     """
-    futures = {executor.submit(execute, job): job for job in jobs}
-    for future in as_completed(futures):
-        if future.cancelled():
-            continue
-        outcome = _outcome(futures[future], future)
-        if fail_fast and outcome.result.status != "pass":
-            for other in futures:
-                other.cancel()
-        yield outcome
+    waiting = deque(jobs)
+    running: dict[Future[RunRecord], Job] = {}
+    while waiting or running:
+        while waiting and len(running) < at_once:
+            job = waiting.popleft()
+            running[executor.submit(execute, job)] = job
+        done, _ = wait(running, return_when=FIRST_COMPLETED)
+        for future in done:
+            outcome = _outcome(running.pop(future), future)
+            if fail_fast and outcome.result.status != "pass":
+                waiting.clear()
+            yield outcome
 
 
 def in_order(jobs: Sequence[Job], outcomes: Sequence[Outcome], why_not: str) -> list[Outcome]:

@@ -117,11 +117,11 @@ def _run(
     jobs: Sequence[Job], request: Request, on_outcome: Callable[[Outcome], None]
 ) -> tuple[list[Outcome], bool]:
     """All outcomes in order, and whether the user interrupted."""
-    executor = IsolatedExecutor(min(request.jobs, len(jobs)), request.timeout)
+    executor = IsolatedExecutor(request.jobs, request.timeout)
     outcomes: list[Outcome] = []
     interrupted = False
     try:
-        for outcome in run(jobs, executor, request.fail_fast):
+        for outcome in run(jobs, executor, request.jobs, request.fail_fast):
             outcomes.append(outcome)
             on_outcome(outcome)
     except KeyboardInterrupt:
