@@ -1,0 +1,370 @@
+"""Whatever one task does, it becomes that task's result, the others finish, nothing is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Future, as_completed
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness import runner
+from harness.config import MilestoneConfig
+from harness.errors import (
+    JobCrashedError,
+    JobError,
+    JobKilledError,
+    JobTimeoutError,
+    UsageError,
+)
+from harness.executors import IsolatedExecutor
+from harness.record import RunRecord
+from harness.session import Request, run_session
+from tests.examples import small_file
+
+# The worker processes of pytest-xdist have a thread of their own while they fork.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning"),
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and signals"),
+]
+PATIENCE = 10.0
+
+
+def square(x: int) -> int:
+    return x * x
+
+
+def raise_(error: BaseException) -> None:
+    raise error
+
+
+def hang(mark: Path) -> None:
+    mark.write_text(str(os.getpid()), encoding="utf-8")
+    signal.pause()
+
+
+def hang_stubbornly(mark: Path) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
+        signal.signal(number, signal.SIG_IGN)
+    mark.write_text(str(os.getpid()), encoding="utf-8")
+    while True:
+        signal.pause()
+
+
+def die(number: int) -> None:
+    os.kill(os.getpid(), number)
+    signal.pause()
+
+
+class Poison:
+    """A result that cannot be unpacked: receiving it raises what a pipe never raises."""
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[BaseException]]:
+        return raise_, (ZeroDivisionError("poison"),)
+
+
+def poison() -> Poison:
+    return Poison()
+
+
+def unpicklable() -> Callable[[], int]:
+    return lambda: 1
+
+
+def chatter(size: int) -> bytes:
+    return b"x" * size
+
+
+def is_alive(pid: int) -> bool:
+    """Whether the process runs; one that only waits to be reaped does not."""
+    try:
+        os.kill(pid, 0)
+        state = Path(f"/proc/{pid}/stat")
+        return not state.exists() or state.read_text(encoding="utf-8").rsplit(")")[1][1] != "Z"
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {PATIENCE:g} s until {what}"
+        time.sleep(0.01)
+
+
+def pid_in(mark: Path) -> int:
+    wait_until(lambda: mark.exists() and mark.read_text(encoding="utf-8") != "", f"{mark} is there")
+    return int(mark.read_text(encoding="utf-8"))
+
+
+@contextmanager
+def executor(workers: int = 2, timeout: float | None = None) -> Iterator[IsolatedExecutor]:
+    """Ends at once, whatever still runs."""
+    made = IsolatedExecutor(workers, timeout)
+    try:
+        yield made
+    finally:
+        made.shutdown(cancel_futures=True)
+
+
+# --- the executor ------------------------------------------------------------------------
+
+
+def test_results_arrive_whatever_the_number_of_workers() -> None:
+    for workers in (1, 2, 5):
+        with executor(workers) as pool:
+            assert list(pool.map(square, range(12))) == [x * x for x in range(12)]
+
+
+def test_every_task_has_a_process_of_its_own() -> None:
+    with executor(2) as pool:
+        pids = [pool.submit(os.getpid).result(PATIENCE) for _ in range(4)]
+    assert len({*pids, os.getpid()}) == 5
+
+
+def test_large_results_pass() -> None:
+    with executor(3) as pool:
+        futures = [pool.submit(chatter, 5_000_000) for _ in range(6)]
+        assert [len(future.result(PATIENCE)) for future in futures] == [5_000_000] * 6
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ZeroDivisionError("by nothing"), "it raised ZeroDivisionError: by nothing"),
+        (SystemExit(0), "it raised SystemExit: 0"),
+        (KeyboardInterrupt(), "it raised KeyboardInterrupt: "),
+        (MemoryError("too much"), "it raised MemoryError: too much"),
+        (UsageError("not a job's"), "it raised UsageError: not a job's"),
+    ],
+)
+def test_crash_is_its_own_result_and_the_others_finish(error: BaseException, words: str) -> None:
+    with executor() as pool:
+        bad, good = pool.submit(raise_, error), pool.submit(square, 3)
+        with pytest.raises(JobCrashedError) as caught:
+            bad.result(PATIENCE)
+        assert good.result(PATIENCE) == 9
+    assert str(caught.value).startswith(words)
+    assert "test_isolation.py" in str(caught.value)
+    assert "Traceback" in caught.value.details
+
+
+@pytest.mark.parametrize(
+    "error", [JobError("as it is", "a hint"), JobTimeoutError("late"), JobKilledError("gone")]
+)
+def test_job_errors_of_a_task_pass_as_they_are(error: JobError) -> None:
+    with executor() as pool:
+        found = pool.submit(raise_, error).exception(PATIENCE)
+    assert type(found) is type(error)
+    assert (str(found), found.hint) == (str(error), error.hint)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("number", "name"), [(signal.SIGKILL, "SIGKILL"), (signal.SIGTERM, "SIGTERM")]
+)
+def test_killed_process_is_its_own_result(number: int, name: str) -> None:
+    with executor() as pool:
+        bad, good = pool.submit(die, number), pool.submit(square, 3)
+        error = bad.exception(PATIENCE)
+        assert good.result(PATIENCE) == 9
+    assert isinstance(error, JobKilledError)
+    assert str(error) == f"its process was killed by {name}"
+
+
+def test_process_that_leaves_without_a_word_is_its_own_result() -> None:
+    with executor() as pool:
+        bad, good = pool.submit(os._exit, 7), pool.submit(square, 3)
+        error = bad.exception(PATIENCE)
+        assert good.result(PATIENCE) == 9
+    assert isinstance(error, JobKilledError)
+    assert str(error) == "its process ended with exit code 7 and no result"
+
+
+@pytest.mark.parametrize("task", [hang, hang_stubbornly])
+def test_hang_is_stopped_at_the_timeout(task: Callable[[Path], None], tmp_path: Path) -> None:
+    with executor(timeout=0.5) as pool:
+        bad, good = pool.submit(task, tmp_path / "pid"), pool.submit(square, 3)
+        error = bad.exception(PATIENCE)
+        assert good.result(PATIENCE) == 9
+        assert pool.submit(square, 4).result(PATIENCE) == 16
+    assert isinstance(error, JobTimeoutError)
+    assert str(error) == "it was stopped after 0.5 s"
+    assert "--timeout" in error.hint
+    assert not is_alive(pid_in(tmp_path / "pid"))
+
+
+def test_result_that_cannot_be_sent_is_its_own_result() -> None:
+    with executor() as pool:
+        bad, good = pool.submit(unpicklable), pool.submit(square, 3)
+        assert isinstance(bad.exception(PATIENCE), JobCrashedError)
+        assert good.result(PATIENCE) == 9
+
+
+def test_result_that_cannot_be_received_is_its_own_result() -> None:
+    with executor() as pool:
+        bad, good = pool.submit(poison), pool.submit(square, 3)
+        assert isinstance(bad.exception(PATIENCE), JobError)
+        assert good.result(PATIENCE) == 9
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_task_that_cannot_be_sent_is_its_own_result(busy: bool, tmp_path: Path) -> None:
+    """At once, or when its turn comes."""
+    with executor(1) as pool:
+        first = pool.submit(square, 2) if busy else None
+        try:
+            bad: Future[int] | None = pool.submit(lambda: 1)
+        except Exception:  # refusing at once is as good
+            bad = None
+        good = pool.submit(square, 3)
+        if first is not None:
+            assert first.result(PATIENCE) == 4
+        assert good.result(PATIENCE) == 9
+        if bad is not None:
+            assert bad.exception(PATIENCE) is not None
+
+
+def test_shutdown_kills_what_runs_and_cancels_what_waits(tmp_path: Path) -> None:
+    pool = IsolatedExecutor(1)
+    running = pool.submit(hang, tmp_path / "pid")
+    waiting = pool.submit(square, 3)
+    pid = pid_in(tmp_path / "pid")
+    pool.shutdown(cancel_futures=True)
+    assert not is_alive(pid)
+    assert isinstance(running.exception(PATIENCE), JobKilledError)
+    with pytest.raises(CancelledError):
+        waiting.result(PATIENCE)
+
+
+def test_shutdown_waits_for_what_was_submitted() -> None:
+    with IsolatedExecutor(2) as pool:
+        futures = [pool.submit(square, x) for x in range(6)]
+    assert [future.result(0) for future in futures] == [x * x for x in range(6)]
+
+
+def test_shutdown_may_come_twice() -> None:
+    pool = IsolatedExecutor(1)
+    pool.shutdown()
+    pool.shutdown()
+    with pytest.raises(RuntimeError, match="shut down"):
+        pool.submit(square, 3)
+
+
+@pytest.fixture
+def keeperless(tmp_path: Path) -> Iterator[tuple[IsolatedExecutor, list[Future[None]], list[int]]]:
+    """An executor whose keeper was just killed: its five futures, and the two that ran."""
+    pool = IsolatedExecutor(2)
+    futures = [pool.submit(hang, tmp_path / f"pid{i}") for i in range(5)]
+    pids = [pid_in(tmp_path / f"pid{i}") for i in range(2)]
+    os.kill(pool._keeper.pid or 0, signal.SIGKILL)
+    yield pool, futures, pids
+    for pid in filter(is_alive, pids):
+        os.kill(pid, signal.SIGKILL)
+
+
+Keeperless = tuple[IsolatedExecutor, list[Future[None]], list[int]]
+
+
+def test_death_of_the_keeper_completes_all_futures(keeperless: Keeperless) -> None:
+    pool, futures, _ = keeperless
+    for future in as_completed(futures, PATIENCE):
+        assert isinstance(future.exception(), JobKilledError)
+    with pytest.raises(RuntimeError, match="shut down"):
+        pool.submit(square, 3)
+
+
+def test_executor_without_a_keeper_can_be_shut_down(keeperless: Keeperless) -> None:
+    pool, futures, _ = keeperless
+    list(as_completed(futures, PATIENCE))
+    pool.shutdown(cancel_futures=True)
+
+
+def test_death_of_the_keeper_leaves_no_orphans(keeperless: Keeperless) -> None:
+    _, _, pids = keeperless
+    wait_until(lambda: not any(map(is_alive, pids)), "the workers of a dead keeper are gone")
+
+
+# --- a run -------------------------------------------------------------------------------
+
+
+def misbehave(config: MilestoneConfig, backend: object, dataset: object, seed: int) -> RunRecord:
+    """In the place of `train`: what the name of the milestone says."""
+    record = TRAIN(config, backend, dataset, seed)  # type: ignore[arg-type]
+    if config.name == "crash":
+        raise ZeroDivisionError("by nothing")
+    if config.name == "hang":
+        signal.pause()
+    if config.name == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if config.name == "leave":
+        sys.exit(0)
+    if config.name == "nan":
+        record.loss[3:] = np.nan
+        record.gradient_norm[3:] = np.inf
+    return record
+
+
+TRAIN = runner.train
+CAUSES = {
+    "crash": ("error", "runs", "it raised ZeroDivisionError: by nothing"),
+    "hang": ("error", "runs", "it was stopped after 1.5 s"),
+    "kill": ("error", "runs", "its process was killed by SIGKILL"),
+    "leave": ("error", "runs", "it raised SystemExit: 0"),
+    "nan": ("fail", "gradients_arrive", "hidden.weight, hidden.bias, output.weight, output.bias "
+            "had NaN or infinity in its gradient from step 4"),
+    "good": ("pass", "", ""),
+}  # fmt: skip
+
+
+def test_every_mishap_is_the_result_of_its_own_milestone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "train", misbehave)
+    files = [str(small_file(tmp_path, name=name)) for name in CAUSES]
+    finished = run_session(Request(files, tmp_path / "out", range(1), 2, timeout=1.5))
+    assert not finished.interrupted
+    assert [result.milestone for result in finished.scorecard.results] == list(CAUSES)
+    for result in finished.scorecard.results:
+        status, check, reason = CAUSES[result.milestone]
+        bad = [verdict for verdict in result.verdicts if verdict.status != "pass"]
+        assert result.status == status
+        assert [verdict.check for verdict in bad][:1] == ([check] if check else [])
+        assert not bad or bad[0].reason.startswith(reason)
+    assert finished.scorecard.status == "fail"
+    assert finished.file.exists()
+
+
+def test_fail_fast_starts_nothing_after_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "train", misbehave)
+    names = ["good", "crash", "kill", "leave"]
+    files = [str(small_file(tmp_path, name=name)) for name in names]
+    request = Request(files, tmp_path / "out", range(1), jobs=1, fail_fast=True)
+    results = run_session(request).scorecard.results
+    assert [result.milestone for result in results] == names
+    assert results[0].status == "pass"
+    assert [result.verdicts[0].reason for result in results[2:]] == [
+        "it was not run: stopped after the first failure (--fail-fast)"
+    ] * 2
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 3])
+def test_results_do_not_depend_on_the_number_of_jobs(jobs: int, tmp_path: Path) -> None:
+    request = Request(["xor", "perceptron"], tmp_path, range(3), jobs)
+    results = run_session(request).scorecard.results
+    again = run_session(Request(["perceptron"], tmp_path, range(2, 3), 1)).scorecard.results
+    assert [result.seed for result in results] == [0, 1, 2] * 2
+    assert len({result.digest for result in results}) == 6
+    assert results[5].digest == again[0].digest
+
+
+if __name__ == "__main__":
+    raise SystemExit(pytest.main([__file__, "-q"]))
