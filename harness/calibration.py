@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.atomic_files import write_text
 from harness.checks.accuracy import steps_to
 from harness.checks.loss import first_and_last
 from harness.config import MilestoneConfig
@@ -22,7 +23,6 @@ from harness.preparation import Outline
 from harness.record import RunRecord
 from harness.resources import root
 from harness.runner import Job, Outcome, run
-from harness.scorecard import write_text
 
 SCHEMA = "harness.calibration/1"
 _QUANTILES = {"lowest": 0.0, "low": 0.01, "median": 0.5, "high": 0.99, "highest": 1.0}

@@ -46,9 +46,20 @@ def main() -> None:
         path = context.command_path if context else "harness"
         _fail(error.format_message(), f"'{path} --help' lists what there is.")
         sys.exit(2)
+    except OSError as error:
+        _stop_printing()
+        if not isinstance(error, BrokenPipeError):  # `| head` has seen enough
+            _fail(str(error))
+        sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
         _fail("interrupted")
         sys.exit(INTERRUPTED)
+
+
+def _stop_printing() -> None:
+    """Send what is left to nowhere, so that Python's own last flush does not fail again."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
 
 
 def _fail(message: str, hint: str = "") -> None:

@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from harness.arguments import Known, MisfitError, require_fit, require_known
+from harness.config_problems import all_problems
 from harness.errors import ConfigError, Problem, UsageError, did_you_mean
 from harness.resources import root
 from harness.yaml_source import KEY, Path_, Plain, Source, parse, read
@@ -186,6 +187,8 @@ class MilestoneConfig(_Frozen):
     _source: Source = PrivateAttr(default_factory=lambda: Source("", ""))
     _folder: Path = PrivateAttr(default_factory=Path)
     _modified: tuple[str, ...] = PrivateAttr(default=())
+    # Where the layers stand in the YAML: inside a control, for a control.
+    _origin: Path_ = PrivateAttr(default=())
 
     @model_validator(mode="after")
     def _labels_are_unique(self) -> Self:
@@ -216,7 +219,7 @@ class MilestoneConfig(_Frozen):
 
     def problem(self, path: Path_, message: str) -> Problem:
         """`message` at the line of `path` in the YAML."""
-        return self._source.problem(path, message)
+        return self._source.problem((*self._origin, *path), message)
 
     def control(self, label: str) -> MilestoneConfig:
         """This milestone with the model of one of its controls."""
@@ -224,7 +227,7 @@ class MilestoneConfig(_Frozen):
         if layers is None:
             raise UsageError(f"the control '{label}' of {self.name} has no layers to train")
         changed = self.model_copy(update={"layers": layers, "name": f"{self.name}_{label}"})
-        changed._folder = self._folder
+        changed._origin = ("controls", label)
         return changed
 
 
@@ -258,7 +261,7 @@ def load(file: Path, known: Known | None = None, changes: Sequence[str] = ()) ->
     try:
         config = MilestoneConfig.model_validate(source.data, context=known)
     except ValidationError as error:
-        raise ConfigError(_all_problems(source, error)) from error
+        raise ConfigError(all_problems(source, error, _keys_at)) from error
     if source.problems:
         raise ConfigError(source.problems)
     config._source, config._folder, config._modified = source, file.parent, tuple(changes)
@@ -315,56 +318,6 @@ def _apply(source: Source, change: str) -> None:
         raise UsageError(f"--set {change}: '{path}' is not a key of {source.file}")
     node[keys[-1]] = parsed.data
     source.mark_change(tuple(keys), origin)
-
-
-def _all_problems(source: Source, error: ValidationError) -> list[Problem]:
-    """What was misread and what does not fit, in the order of the file, one a place."""
-    problems = [*source.problems]
-    for entry in error.errors(include_url=False):
-        problems += _problems(source, dict(entry))
-    by_place = {(problem.file, problem.line, problem.path): problem for problem in problems[::-1]}
-    return sorted(
-        by_place.values(), key=lambda problem: (problem.file, problem.line, problem.column)
-    )
-
-
-# pydantic's words, turned into ours: the message says what was expected and what was got.
-_MESSAGES = {
-    "missing": "is missing",
-    "greater_than": "must be greater than {gt:g}, got {input!r}",
-    "greater_than_equal": "must be at least {ge:g}, got {input!r}",
-    "less_than": "must be less than {lt:g}, got {input!r}",
-    "less_than_equal": "must be at most {le:g}, got {input!r}",
-    "int_type": "must be a whole number, got {input!r}",
-    "float_type": "must be a number, got {input!r}",
-    "bool_type": "must be true or false, got {input!r}",
-    "string_type": "must be text, got {input!r}",
-    "string_too_short": "must not be empty",
-    "string_pattern_mismatch": "must be lower-case letters, digits and _, got {input!r}",
-    "dict_type": "must be a mapping of keys to values, got {input!r}",
-    "model_type": "must be a mapping of keys to values, got {input!r}",
-    "literal_error": "must be {expected}, got {input!r}",
-    "list_type": "must be a list, got {input!r}",
-}
-
-
-def _problems(source: Source, entry: dict[str, Any]) -> list[Problem]:
-    path: Path_ = entry["loc"]
-    kind, given = entry["type"], entry["input"]
-    context = entry.get("ctx", {})
-    if isinstance(context.get("error"), MisfitError):
-        misfits = context["error"].misfits
-        return [source.problem((*path, *inner), message) for inner, message in misfits]
-    if kind == "value_error":
-        return [source.problem(path, str(context["error"]))]
-    if path[-1:] == ("[key]",):
-        message = f"a label {_MESSAGES[kind].format(input=given)}"
-        return [source.problem((*path[:-1], KEY), message)]
-    if kind == "extra_forbidden":
-        known = _keys_at(path[:-1])
-        return [source.problem((*path, KEY), f"unknown key.{did_you_mean(str(path[-1]), known)}")]
-    template = _MESSAGES.get(kind, "{msg}, got {input!r}")
-    return [source.problem(path, template.format(**context, input=given, msg=entry["msg"]))]
 
 
 def _keys_at(path: tuple[str | int, ...]) -> list[str]:

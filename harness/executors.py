@@ -44,7 +44,7 @@ class IsolatedExecutor(Executor):
         self._waiting: deque[tuple[int, Future[Any], bytes]] = deque()
         self._running: dict[int, Future[Any]] = {}
         self._count = 0
-        self._is_closed = False
+        self._is_alone = False  # the keeper is gone
         self._connection, keepers_end = _CONTEXT.Pipe()
         self._keeper = _CONTEXT.Process(  # type: ignore[attr-defined]  # see _start
             target=_keep, args=(keepers_end, self._connection, timeout), name="keeper"
@@ -63,8 +63,11 @@ class IsolatedExecutor(Executor):
             future.set_exception(_crash(error))
             return future
         with self._lock:
-            if self._is_closed:
+            if self._connection.closed:
                 raise RuntimeError("submit after the executor was shut down")
+            if self._is_alone:
+                future.set_exception(_keeper_gone())
+                return future
             self._count += 1
             self._waiting.append((self._count, future, task))
             self._start_waiting()
@@ -113,11 +116,15 @@ class IsolatedExecutor(Executor):
                 self._start_waiting()
             _complete(future, answer)
         with self._lock:
-            self._is_closed = True
+            self._is_alone = True
             left = [*self._running.values(), *(future for _, future, _ in self._waiting)]
         for future in left:
             if not future.done():
-                _complete(future, JobKilledError("the process that starts jobs is gone"))
+                future.set_exception(_keeper_gone())
+
+
+def _keeper_gone() -> JobKilledError:
+    return JobKilledError("the process that starts jobs is gone")
 
 
 def _complete(future: Future[Any], answer: bytes | JobError) -> None:

@@ -16,7 +16,7 @@ from harness.arguments import Known
 from harness.backends.base import Backend, EngineTensor
 from harness.config import MilestoneConfig
 from harness.datasets.base import Dataset
-from harness.errors import ConfigError, Problem, did_you_mean
+from harness.errors import ConfigError, DataError, Problem, did_you_mean
 from harness.metrics import LOSSES, require_targets, targets_for
 from harness.model import Model, Node, build
 
@@ -59,9 +59,15 @@ def known_to(backend: Backend) -> Known:
 
 
 def prepare(config: MilestoneConfig, backend: Backend) -> Outline:
-    """The outline of a milestone; raises ConfigError or DataError with all that is wrong."""
-    dataset = datasets.load(config)
+    """The outline of a milestone; raises ConfigError with what is wrong and where."""
+    try:
+        dataset = datasets.load(config)
+    except DataError as error:
+        raise ConfigError([config.problem(("data",), error.message)], error.hint) from error
     outline = Outline(config, dataset, _trace(config, backend, dataset))
+    for label, control in config.controls.items():
+        if control.layers is not None:
+            _trace(config.control(label), backend, dataset)
     problems = list(_expectation_problems(outline))
     if problems:
         raise ConfigError(problems)

@@ -12,7 +12,8 @@ from harness.checks import judge
 from harness.config import MilestoneConfig
 from harness.errors import JobError, JobNotRunError
 from harness.record import RunRecord
-from harness.scorecard import Result, failed_result, judged_result
+from harness.results import failed_result, judged_result
+from harness.scorecard import Result
 from harness.training import train
 
 

@@ -7,25 +7,18 @@ from __future__ import annotations
 
 import errno
 import json
-import math
-import os
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from harness.checks.accuracy import steps_to
-from harness.checks.base import Verdict
-from harness.checks.loss import first_and_last
-from harness.checks.tensors import tensor_verdicts
-from harness.config import MilestoneConfig
-from harness.errors import JobCrashedError, JobError, OutputError, ScorecardError
+from harness.atomic_files import replacing
+from harness.errors import OutputError, ScorecardError
 from harness.provenance import Provenance
 from harness.record import RunRecord
 
@@ -128,126 +121,20 @@ class Scorecard(_Model):
 
 def assemble(results: list[Result], provenance: Provenance) -> Scorecard:
     """The scorecard of these results, made now. It passes only if all of them do."""
-    statuses = {result.status for result in results}
-    status: Status = "fail" if "fail" in statuses else "error"
-    if statuses == {"pass"}:
-        status = "pass"
-    created = datetime.now(UTC).isoformat(timespec="seconds")
-    return Scorecard(created=created, status=status, provenance=provenance, results=results)
-
-
-def judged_result(
-    config: MilestoneConfig, record: RunRecord, verdicts: Iterable[Verdict]
-) -> Result:
-    """The result of a run that ended: it passes only if every check does."""
-    ordered = sorted(verdicts, key=lambda verdict: verdict.stage)
-    statuses = {verdict.status for verdict in ordered}
-    status: Status = "fail" if "fail" in statuses else "error"
-    if statuses == {"pass"}:
-        status = "pass"
-    tensors = tensor_verdicts(config, record)
-    null = config.expectations.null_gradients
-    first, last = first_and_last(record.loss) if record.steps else (None, None)
-    return Result(
-        **_identity(config, record.seed, record.backend),
-        status=status,
-        verdicts=[_row(verdict) for verdict in ordered],
-        parameters=[
-            ParameterRow(
-                label=tensor.label,
-                shape=list(tensor.shape),
-                verdict=tensor.verdict,
-                reason=tensor.reason,
-                gradient_norm=_finite(tensor.gradient_norm),
-                movement=_finite(tensor.movement),
-            )
-            for tensor in tensors
-        ],
-        tensors=_tensors(config).model_copy(
-            update={
-                "with_gradient": sum(tensor.has_gradient for tensor in tensors),
-                "moved": sum(not tensor.rest and tensor.label not in null for tensor in tensors),
-            }
-        ),
-        accuracy=Accuracy(
-            held_out=_finite(record.final_accuracy),
-            target=config.targets.accuracy,
-            steps_to_target=steps_to(record, config.targets.accuracy),
-            majority=record.majority_accuracy,
-            examples=record.held_out_examples,
-        ),
-        loss=Loss(
-            first=first,
-            last=last,
-            held_out=_finite(record.final_loss),
-            floor=config.targets.loss_floor,
-        ),
-        steps=record.steps,
-        planned_steps=record.planned_steps,
-        seconds={phase: round(seconds, 6) for phase, seconds in record.seconds.items()},
-        digest=record.digest,
+    return Scorecard(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        status=overall(result.status for result in results),
+        provenance=provenance,
+        results=results,
     )
 
 
-def failed_result(config: MilestoneConfig, seed: int, backend: str, error: JobError) -> Result:
-    """The result of a run without a verdict, with its cause."""
-    evidence = {"traceback": error.details} if isinstance(error, JobCrashedError) else {}
-    return Result(
-        **_identity(config, seed, backend),
-        status="error",
-        verdicts=[
-            VerdictRow(
-                check="runs", status="error", reason=error.message, hint=error.hint,
-                evidence={"kind": type(error).__name__, **evidence},
-            )
-        ],
-        tensors=_tensors(config),
-        accuracy=Accuracy(target=config.targets.accuracy),
-        loss=Loss(floor=config.targets.loss_floor),
-    )  # fmt: skip
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def _identity(config: MilestoneConfig, seed: int, backend: str) -> dict[str, Any]:
-    return {
-        "milestone": config.name,
-        "title": config.title,
-        "year": config.year,
-        "seed": seed,
-        "backend": backend,
-    }
-
-
-def _tensors(config: MilestoneConfig) -> Tensors:
-    expected = config.expectations.tensors
-    return Tensors(expected=expected, must_move=expected - len(config.expectations.null_gradients))
-
-
-def _row(verdict: Verdict) -> VerdictRow:
-    return VerdictRow(
-        check=verdict.check,
-        status=verdict.status,
-        reason=verdict.reason,
-        hint=verdict.hint,
-        evidence={key: _plain(value) for key, value in verdict.evidence.items()},
-    )
-
-
-def _plain(value: object) -> object:
-    """The nearest thing to `value` that JSON can hold: a check may keep what it likes."""
-    if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
-    if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(inner) for inner in value]
-    return value if isinstance(value, str | int | float | bool | None) else str(value)
-
-
-# --- files ----------------------------------------------------------------------------
+def overall(statuses: Iterable[Status]) -> Status:
+    """pass only if there are some and all pass; a failure counts before an error."""
+    found = set(statuses)
+    if found == {"pass"}:
+        return "pass"
+    return "fail" if "fail" in found else "error"
 
 
 def to_json(scorecard: Scorecard) -> str:
@@ -278,9 +165,9 @@ def save(scorecard: Scorecard, records: Iterable[RunRecord], folder: Path) -> Pa
         for name, array in _curves(record).items()
     }
     try:
-        with _replacing(folder / CURVES_NAME) as file:
+        with replacing(folder / CURVES_NAME) as file:
             np.savez_compressed(file, **curves)  # type: ignore[arg-type]  # stubs want a bool
-        with _replacing(folder / FILE_NAME) as file:
+        with replacing(folder / FILE_NAME) as file:
             file.write(to_json(scorecard).encode())
     except OSError as error:
         raise OutputError(f"cannot write to {folder}: {error.strerror}") from error
@@ -297,30 +184,6 @@ def _curves(record: RunRecord) -> Mapping[str, np.ndarray]:
         "accuracy": record.accuracy,
         "held_out_loss": record.held_out_loss,
     }
-
-
-@contextmanager
-def _replacing(file: Path) -> Iterator[IO[bytes]]:
-    """A new file that takes the place of `file` only when it is complete and on disk."""
-    new = tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False)  # noqa: SIM115  (it outlives the block that writes it)
-    try:
-        with new:
-            yield new
-            new.flush()
-            os.fsync(new.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(new.name, 0o666 & ~umask)
-        os.replace(new.name, file)
-    except BaseException:
-        os.unlink(new.name)
-        raise
-
-
-def write_text(file: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
-    with _replacing(file) as new:
-        new.write(text.encode())
 
 
 # From version n to n + 1. Older scorecards are read through these, one after the other.

@@ -82,13 +82,15 @@ def read(file: Path) -> Source:
     """The text of `file`, parsed; raises ConfigError when it is not usable YAML."""
     name = _shown(file)
     try:
-        if file.stat().st_size > MAX_SIZE_BYTES:
-            raise _unusable(name, f"is larger than {MAX_SIZE_BYTES // 1_000_000} MB")
-        text = file.read_text(encoding="utf-8")
+        with file.open("rb") as handle:  # it may be a pipe, or have no end
+            content = handle.read(MAX_SIZE_BYTES + 1)
+        text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise _unusable(name, f"is not UTF-8 text (byte {error.start})") from error
     except OSError as error:
         raise _unusable(name, f"cannot be read: {error.strerror}") from error
+    if len(content) > MAX_SIZE_BYTES:
+        raise _unusable(name, f"is larger than {MAX_SIZE_BYTES // 1_000_000} MB")
     return parse(text, name)
 
 

@@ -17,7 +17,8 @@ from harness.config import MilestoneConfig
 from harness.errors import HarnessError, JobError
 from harness.provenance import Provenance
 from harness.record import RunRecord
-from harness.scorecard import Result, Scorecard, assemble, failed_result, judged_result
+from harness.results import failed_result, judged_result
+from harness.scorecard import Result, Scorecard, assemble
 from harness.session import prepared
 
 ROOT = Path(__file__).resolve().parent.parent

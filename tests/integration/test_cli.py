@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -290,7 +291,9 @@ def test_help_lists_verbs_and_exit_codes(harness: Harness) -> None:
 
 
 def test_python_dash_m_is_the_same_command(tmp_path: Path, small: str) -> None:
-    for command in ([sys.executable, "-m", "harness"], [f"{Path(sys.executable).parent}/harness"]):
+    script = shutil.which("harness", path=str(Path(sys.executable).parent))
+    module = [sys.executable, "-m", "harness"]
+    for command in [module, [script]] if script else [module]:  # it may not be installed
         done = subprocess.run(
             [*command, "run", small, "--format", "markdown", "--out", "x"],
             cwd=tmp_path, capture_output=True, text=True, timeout=60,
@@ -316,6 +319,31 @@ def test_terminals_without_unicode_are_no_crash(
             cwd=tmp_path, capture_output=True, timeout=60,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_output_that_cannot_be_printed_is_a_sentence(tmp_path: Path, small: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "harness", "run", small],
+            cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert "No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert load(tmp_path / "runs" / "latest").status == "pass"
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="needs /dev/zero")
+def test_file_without_an_end_is_refused(tmp_path: Path) -> None:
+    script = "import resource; resource.setrlimit(resource.RLIMIT_AS, (15 * 10**8,) * 2)\n"
+    script += "import sys; sys.argv = ['harness', 'validate', '/dev/zero']\n"
+    script += "from harness.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=30
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: /dev/zero: ")
 
 
 if __name__ == "__main__":

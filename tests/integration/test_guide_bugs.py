@@ -17,7 +17,8 @@ from harness.backends.base import Backend, Factory
 from harness.checks import judge
 from harness.errors import HarnessError
 from harness.reports import text
-from harness.scorecard import Result, judged_result
+from harness.results import judged_result
+from harness.scorecard import Result
 from harness.training import train
 from tests.examples import scorecard_of
 

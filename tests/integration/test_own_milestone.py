@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -115,7 +116,14 @@ def test_own_milestone_can_be_calibrated_elsewhere(rings: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("rings: 3/3 seeds pass, accuracy ")
     assert "control linear: at most 0." in done.stdout
-    assert (rings.parent / "records" / "rings" / "calibration.json").exists()
+    file = rings.parent / "records" / "rings" / "calibration.json"
+    found = json.loads(file.read_text(encoding="utf-8"))
+    assert (found["milestone"], found["seeds"], found["failing_seeds"]) == ("rings", 3, [])
+    band = found["accuracy"]
+    assert 0.9 <= band["lowest"] <= band["median"] <= band["highest"] <= 1.0
+    assert found["controls"]["linear"]["seeds"] == 2
+    assert found["controls"]["linear"]["weights"] == 8
+    assert found["controls"]["linear"]["accuracy"]["highest"] < 0.9
     assert not (ROOT / "milestones" / "rings").exists()
 
 

@@ -23,6 +23,11 @@ pytestmark = pytest.mark.skipif(
     not Path("/proc/self/stat").exists(), reason="looks for processes in /proc"
 )
 PATIENCE = 15.0
+# As a shell starts it; a parent in the background hands down that SIGINT is ignored.
+START = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    "from harness.cli import main; main()"
+)
 LONG = ("epochs: 80", "epochs: 100000000")
 
 
@@ -95,7 +100,7 @@ def spawn(tmp_path: Path) -> Iterator[Callable[..., Run]]:
         environment = {"TERM": "xterm-256color", **environment}
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         process = subprocess.Popen(
-            [sys.executable, "-m", "harness", *arguments],
+            [sys.executable, "-c", START, *arguments],
             cwd=tmp_path,
             env={**kept, **environment, "PYTHONPATH": str(ROOT)},
             stdin=subprocess.DEVNULL,
@@ -233,15 +238,20 @@ def test_killed_worker_is_that_milestones_result(spawn: Spawn, tmp_path: Path) -
     assert reasons[0] == "its process was killed by SIGKILL"
 
 
-def test_killed_keeper_costs_what_it_ran_and_nothing_else(spawn: Spawn, tmp_path: Path) -> None:
-    quick, long = small_file(tmp_path).name, small_file(tmp_path, LONG, name="long").name
-    run = spawn("run", long, quick, "--jobs", "2")
+def test_killed_keeper_costs_what_is_not_finished_and_nothing_else(
+    spawn: Spawn, tmp_path: Path
+) -> None:
+    names = ["small", "long", "longer", "last"]
+    for name, changes in zip(names, ([], [LONG], [LONG], []), strict=True):
+        small_file(tmp_path, *changes, name=name)
+    run = spawn("run", *(f"{name}.yaml" for name in names), "--jobs", "2")
     run.until("stderr", "small pass")
     os.kill(min(members(run.process.pid) - {run.process.pid}), signal.SIGKILL)
     assert run.end() == 3
     assert "Traceback" not in run.said["stderr"]
     results = load(tmp_path / "runs" / "latest").results
-    assert [result.status for result in results] == ["error", "pass"]
+    assert [result.milestone for result in results] == names
+    assert [result.status for result in results] == ["pass", "error", "error", "error"]
 
 
 if __name__ == "__main__":

@@ -146,13 +146,13 @@ def test_evaluation_on_the_way_looks_at_some_rows_and_at_the_end_at_all() -> Non
     )
 
 
-def test_dropout_is_off_when_it_is_judged(tmp_path: Path) -> None:
-    """Two evaluations of the same weights agree, although the layer drops half of all numbers."""
+def test_dropout_is_off_when_it_is_judged_and_on_again_after(tmp_path: Path) -> None:
+    """Evaluations of the same weights agree, although training drops half of all numbers."""
     file = small_file(tmp_path, ("tanh: {type: Tanh}", "tanh: {type: Dropout, p: 0.5}"))
     milestone = config.load(file, changes=["training.lr=1.0e-30", "training.epochs=64"])
     record = trained(milestone)
     assert len(set(record.held_out_loss.tolist())) == 1
-    assert len(set(record.loss.tolist())) > 1
+    assert np.ptp(record.loss[-8:]) > 1e-3
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,13 +24,23 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 # streams, arguments, yaml_source and metrics are helpers beside config; preparation stands
 # beside training; provenance is a part of the scorecard; session is what the cli calls.
 LEVELS = [
-    ["harness", "errors", "record", "checks.base"],
-    ["resources", "provenance", "streams", "arguments", "metrics", "yaml_source", "config"],
+    ["harness", "errors", "atomic_files", "record", "checks.base"],
+    [
+        "resources",
+        "provenance",
+        "streams",
+        "arguments",
+        "metrics",
+        "yaml_source",
+        "config_problems",
+        "config",
+    ],
     ["autograd", "backends", "datasets"],
     ["model"],
     ["probes", "evaluation", "training", "preparation"],
     ["checks"],
     ["scorecard"],
+    ["results"],
     ["executors", "runner"],
     ["calibration", "session", "reports"],
     ["cli", "__main__"],
@@ -37,6 +48,7 @@ LEVELS = [
 # Narrower than their level: all that these may import of the harness.
 ONLY = {
     "errors": set[str](),
+    "atomic_files": set[str](),
     "record": set[str](),
     "checks.base": set[str](),
     "autograd": {"autograd"},
@@ -311,6 +323,21 @@ def test_no_file_mentions_a_place_on_somebodys_machine() -> None:
         if place in file.read_text(encoding="utf-8")
     }
     assert found == {}
+
+
+def test_pins_are_hashed_and_name_no_address() -> None:
+    text = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    entries = re.findall(r"^(\S+==\S+).*?(?=^\S|\Z)", text, flags=re.MULTILINE | re.DOTALL)
+    hashed = re.findall(r"^(\S+==\S+)[^\n]*\\\n    --hash=sha256:[0-9a-f]{64}", text, re.MULTILINE)
+    assert hashed == entries
+    assert {"numpy", "pytest", "hatchling"} <= {entry.split("==")[0] for entry in entries}
+    assert not re.search(r"https?://|file:|--index-url|--find-links", text)
+
+
+def test_ci_runs_the_tests_the_linters_and_the_milestones() -> None:
+    text = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert "set -euo pipefail" in text
+    assert re.search(r"test lint run", text)
 
 
 if __name__ == "__main__":

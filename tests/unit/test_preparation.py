@@ -73,6 +73,21 @@ def test_mistake_in_a_control_is_named(tmp_path: Path) -> None:
     assert "controls.linear.layers.a.type: unknown layer 'Liner'. Did you mean 'Linear'?" in words
 
 
+def test_control_whose_shapes_do_not_fit_is_named(tmp_path: Path) -> None:
+    """Before a calibration has trained the milestone itself on 200 seeds."""
+    layers = "{a: {type: Linear, in_features: 3, out_features: 1}}"
+    control = f"\ncontrols:\n  linear: {{why: one layer, layers: {layers}}}\n"
+    words = refusal(tmp_path, ("  tensors: 4\n", "  tensors: 4\n" + control))
+    assert words.startswith("small.yaml:34:")
+    assert "Linear does not fit its input (N, 2)" in words
+
+
+def test_data_that_do_not_fit_are_named_with_their_place(tmp_path: Path) -> None:
+    words = refusal(tmp_path, ("outputs: [0, 0, 0, 1]", "outputs: [0, 0, 0]"))
+    assert words.startswith("small.yaml:")
+    assert "4 inputs of lengths [2, 2, 2, 2] and 3 outputs do not fit" in words
+
+
 @pytest.mark.parametrize("size", [10**15, 2**80])
 def test_model_too_large_for_the_machine_is_refused(tmp_path: Path, size: int) -> None:
     assert "layers.hidden" in refusal(tmp_path, ("out_features: 4", f"out_features: {size}"))

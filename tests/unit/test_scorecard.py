@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from harness import scorecard as module
+from harness.atomic_files import write_text
 from harness.checks import judge
 from harness.checks.base import Stage, Verdict
 from harness.errors import (
@@ -23,16 +24,15 @@ from harness.errors import (
     OutputError,
     ScorecardError,
 )
+from harness.results import judged_result
 from harness.scorecard import (
     CURVES_NAME,
     FILE_NAME,
     Scorecard,
-    judged_result,
     load,
     open_folder,
     save,
     to_json,
-    write_text,
 )
 from tests.examples import (
     LABELS,

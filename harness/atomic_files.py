@@ -1,0 +1,34 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+
+@contextmanager
+def replacing(file: Path) -> Iterator[IO[bytes]]:
+    """A new file that takes the place of `file` only when it is complete and on disk."""
+    new = tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False)  # noqa: SIM115  (it outlives the block that writes it)
+    try:
+        with new:
+            yield new
+            new.flush()
+            os.fsync(new.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(new.name, 0o666 & ~umask)
+        os.replace(new.name, file)
+    except BaseException:
+        os.unlink(new.name)
+        raise
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    with replacing(file) as new:
+        new.write(text.encode())

@@ -1,0 +1,125 @@
+"""From what was observed to a result of the scorecard: a judged run, or one without a verdict."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from harness.checks.accuracy import steps_to
+from harness.checks.base import Verdict
+from harness.checks.loss import first_and_last
+from harness.checks.tensors import tensor_verdicts
+from harness.config import MilestoneConfig
+from harness.errors import JobCrashedError, JobError
+from harness.record import RunRecord
+from harness.scorecard import Accuracy, Loss, ParameterRow, Result, Tensors, VerdictRow, overall
+
+
+def judged_result(
+    config: MilestoneConfig, record: RunRecord, verdicts: Iterable[Verdict]
+) -> Result:
+    """The result of a run that ended: it passes only if every check does."""
+    ordered = sorted(verdicts, key=lambda verdict: verdict.stage)
+    tensors = tensor_verdicts(config, record)
+    null = config.expectations.null_gradients
+    first, last = first_and_last(record.loss) if record.steps else (None, None)
+    return Result(
+        **_identity(config, record.seed, record.backend),
+        status=overall(verdict.status for verdict in ordered),
+        verdicts=[_row(verdict) for verdict in ordered],
+        parameters=[
+            ParameterRow(
+                label=tensor.label,
+                shape=list(tensor.shape),
+                verdict=tensor.verdict,
+                reason=tensor.reason,
+                gradient_norm=_finite(tensor.gradient_norm),
+                movement=_finite(tensor.movement),
+            )
+            for tensor in tensors
+        ],
+        tensors=_tensors(config).model_copy(
+            update={
+                "with_gradient": sum(tensor.has_gradient for tensor in tensors),
+                "moved": sum(not tensor.rest and tensor.label not in null for tensor in tensors),
+            }
+        ),
+        accuracy=Accuracy(
+            held_out=_finite(record.final_accuracy),
+            target=config.targets.accuracy,
+            steps_to_target=steps_to(record, config.targets.accuracy),
+            majority=record.majority_accuracy,
+            examples=record.held_out_examples,
+        ),
+        loss=Loss(
+            first=first,
+            last=last,
+            held_out=_finite(record.final_loss),
+            floor=config.targets.loss_floor,
+        ),
+        steps=record.steps,
+        planned_steps=record.planned_steps,
+        seconds={phase: round(seconds, 6) for phase, seconds in record.seconds.items()},
+        digest=record.digest,
+    )
+
+
+def failed_result(config: MilestoneConfig, seed: int, backend: str, error: JobError) -> Result:
+    """The result of a run without a verdict, with its cause."""
+    evidence = {"traceback": error.details} if isinstance(error, JobCrashedError) else {}
+    return Result(
+        **_identity(config, seed, backend),
+        status="error",
+        verdicts=[
+            VerdictRow(
+                check="runs", status="error", reason=error.message, hint=error.hint,
+                evidence={"kind": type(error).__name__, **evidence},
+            )
+        ],
+        tensors=_tensors(config),
+        accuracy=Accuracy(target=config.targets.accuracy),
+        loss=Loss(floor=config.targets.loss_floor),
+    )  # fmt: skip
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _identity(config: MilestoneConfig, seed: int, backend: str) -> dict[str, Any]:
+    return {
+        "milestone": config.name,
+        "title": config.title,
+        "year": config.year,
+        "seed": seed,
+        "backend": backend,
+    }
+
+
+def _tensors(config: MilestoneConfig) -> Tensors:
+    expected = config.expectations.tensors
+    return Tensors(expected=expected, must_move=expected - len(config.expectations.null_gradients))
+
+
+def _row(verdict: Verdict) -> VerdictRow:
+    return VerdictRow(
+        check=verdict.check,
+        status=verdict.status,
+        reason=verdict.reason,
+        hint=verdict.hint,
+        evidence={key: _plain(value) for key, value in verdict.evidence.items()},
+    )
+
+
+def _plain(value: object) -> object:
+    """The nearest thing to `value` that JSON can hold: a check may keep what it likes."""
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(inner) for inner in value]
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
