@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from io import TextIOWrapper
 from pathlib import Path
+from traceback import extract_tb
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from harness.runner import Outcome
     from harness.scorecard import Scorecard
 
+NO_VERDICT = 3
 INTERRUPTED = 130
 _THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS",
                      "VECLIB_MAXIMUM_THREADS")  # fmt: skip
@@ -48,18 +50,32 @@ def main() -> None:
         sys.exit(2)
     except OSError as error:
         _stop_printing()
-        if not isinstance(error, BrokenPipeError):  # `| head` has seen enough
-            _fail(str(error))
+        _fail(str(error))
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
         _fail("interrupted")
         sys.exit(INTERRUPTED)
+    except Exception as error:  # an engine may raise anything while it is imported or shown
+        last = extract_tb(error.__traceback__)[-1]
+        where = f"{last.filename}:{last.lineno} in {last.name}"
+        _fail(
+            f"{type(error).__name__}: {error} ({where})", "A bug, in the engine or in the harness."
+        )
+        sys.exit(NO_VERDICT)
 
 
 def _stop_printing() -> None:
     """Send what is left to nowhere, so that Python's own last flush does not fail again."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
+
+
+def _echo(text: str, newline: bool = True) -> None:
+    """Print; a reader that has seen enough, such as `head`, changes nothing else."""
+    try:
+        click.echo(text, nl=newline, color=True)
+    except BrokenPipeError:
+        _stop_printing()
 
 
 def _fail(message: str, hint: str = "") -> None:
@@ -203,7 +219,7 @@ def run(
     if not quiet or finished.scorecard.status != "pass":
         _print_scorecard(finished.scorecard, format_, verbose)
         if format_ == "text":
-            click.echo(f"scorecard: {finished.file}")
+            _echo(f"scorecard: {finished.file}")
     return INTERRUPTED if finished.interrupted else finished.scorecard.exit_code
 
 
@@ -236,7 +252,7 @@ def _print_scorecard(scorecard: Scorecard, format_: str, verbose: bool) -> None:
     if format_ != "text":
         from harness.reports import renderer
 
-        click.echo(renderer(format_)(scorecard), nl=False)
+        _echo(renderer(format_)(scorecard), newline=False)
         return
     from shutil import get_terminal_size
 
@@ -244,7 +260,7 @@ def _print_scorecard(scorecard: Scorecard, format_: str, verbose: bool) -> None:
 
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     width = max(100, get_terminal_size((100, 24)).columns)
-    click.echo(render(scorecard, colour=colour, width=width, verbose=verbose), nl=False, color=True)
+    _echo(render(scorecard, colour=colour, width=width, verbose=verbose), newline=False)
 
 
 @cli.command("list")
@@ -254,8 +270,8 @@ def list_() -> None:
 
     for name, file in milestone_files().items():
         config = load(file)
-        click.echo(
-            f"{name:12} {config.year}  {config.title:12} {config.expectations.tensors:3} tensors  "
+        _echo(
+            f"{name:12} {config.year}  {config.title:12} {config.expectations.count:3} tensors  "
             f"target {config.targets.accuracy:g}  {config.summary}"
         )
 
@@ -271,7 +287,7 @@ def show(name: str, changes: tuple[str, ...]) -> None:
     from harness.session import prepared
 
     (outline,) = prepared([name], "numpy", changes)
-    click.echo(render(outline, calibration.load(outline.config.name)))
+    _echo(render(outline, calibration.load(outline.config.name)))
 
 
 @cli.command()
@@ -283,7 +299,9 @@ def validate(files: tuple[str, ...]) -> None:
     from harness.session import prepared
 
     for outline in prepared(files or list(milestone_files()), "numpy"):
-        click.echo(f"{outline.config.name}: valid, {len(outline.parameters)} tensors")
+        declared, found = outline.config.expectations.count, len(outline.parameters)
+        doubt = "" if found == declared else f", but expectations.tensors declares {declared}"
+        _echo(f"{outline.config.name}: valid, {found} tensors{doubt}")
 
 
 @cli.command()
@@ -296,7 +314,7 @@ def schema(what: str) -> None:
     from harness.scorecard import Scorecard
 
     model = MilestoneConfig if what == "config" else Scorecard
-    click.echo(json.dumps(model.model_json_schema(by_alias=True), indent=2))
+    _echo(json.dumps(model.model_json_schema(by_alias=True), indent=2))
 
 
 @cli.command()
@@ -344,9 +362,9 @@ def calibrate(
         calibration.save(measured, file)
         band = measured["accuracy"]
         passed = seeds - len(measured["failing_seeds"])
-        click.echo(
+        _echo(
             f"{name}: {passed}/{seeds} seeds pass, accuracy {band['lowest']:.3f} to "
             f"{band['highest']:.3f} (target {measured['target']:g})"
         )
         for label, control in measured["controls"].items():
-            click.echo(f"  control {label}: at most {control['accuracy']['highest']:.3f}")
+            _echo(f"  control {label}: at most {control['accuracy']['highest']:.3f}")

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PrivateAttr,
@@ -153,11 +154,40 @@ class Targets(_Frozen):
     loss_floor: Annotated[float, Field(ge=0)] = 0.0
 
 
-class Expectations(_Frozen):
-    """What is known of the model: its tensors, and which have no gradient by mathematics."""
+def _count_or_labels(value: object) -> object:
+    is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    is_list = isinstance(value, list) and value and all(isinstance(each, str) for each in value)
+    if not is_count and not is_list:
+        raise ValueError(f"must be a whole number, at least 1, or a list of labels, got {value!r}")
+    return value
 
-    tensors: Annotated[int, Field(ge=1)]
+
+class Expectations(_Frozen):
+    """What is known of the model: its tensors, and which have no gradient by mathematics.
+
+    `tensors` lists their labels, or only counts them.
+    """
+
+    tensors: Annotated[int | list[str], BeforeValidator(_count_or_labels)]
     null_gradients: dict[str, Text] = {}
+
+    @model_validator(mode="after")
+    def _null_tensors_are_declared(self) -> Self:
+        unknown = [label for label in self.null_gradients if label not in self.labels]
+        if self.labels and unknown:
+            message = f"'{unknown[0]}' is not in tensors.{did_you_mean(unknown[0], self.labels)}"
+            raise MisfitError([(("null_gradients", unknown[0], KEY), message)])
+        return self
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels of all tensors; none when they are only counted."""
+        return [] if isinstance(self.tensors, int) else self.tensors
+
+    @property
+    def count(self) -> int:
+        """How many tensors there are."""
+        return self.tensors if isinstance(self.tensors, int) else len(self.tensors)
 
 
 class Control(_Frozen):

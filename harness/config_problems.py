@@ -61,6 +61,7 @@ def _problems(
         return [source.problem((*path[:-1], KEY), message)]
     if kind == "extra_forbidden":
         known = keys_at(path[:-1])
-        return [source.problem((*path, KEY), f"unknown key.{did_you_mean(str(path[-1]), known)}")]
+        close = did_you_mean(str(path[-1]), known) or f" Known: {', '.join(known)}"
+        return [source.problem((*path, KEY), f"unknown key.{close}")]
     template = _MESSAGES.get(kind, "{msg}, got {input!r}")
     return [source.problem(path, template.format(**context, input=given, msg=entry["msg"]))]

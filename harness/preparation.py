@@ -19,6 +19,8 @@ from harness.datasets.base import Dataset
 from harness.errors import ConfigError, DataError, Problem, did_you_mean
 from harness.metrics import LOSSES, require_targets, targets_for
 from harness.model import Model, Node, build
+from harness.training import Learner
+from harness.yaml_source import KEY
 
 
 @dataclass(frozen=True)
@@ -58,12 +60,17 @@ def known_to(backend: Backend) -> Known:
     )
 
 
-def prepare(config: MilestoneConfig, backend: Backend) -> Outline:
-    """The outline of a milestone; raises ConfigError with what is wrong and where."""
+def load_data(config: MilestoneConfig) -> Dataset:
+    """The data of a milestone; raises ConfigError, at its place, for data that do not fit."""
     try:
-        dataset = datasets.load(config)
+        return datasets.load(config)
     except DataError as error:
         raise ConfigError([config.problem(("data",), error.message)], error.hint) from error
+
+
+def prepare(config: MilestoneConfig, backend: Backend) -> Outline:
+    """The outline of a milestone; raises ConfigError with what is wrong and where."""
+    dataset = load_data(config)
     outline = Outline(config, dataset, _trace(config, backend, dataset))
     for label, control in config.controls.items():
         if control.layers is not None:
@@ -80,6 +87,11 @@ def _trace(config: MilestoneConfig, backend: Backend, dataset: Dataset) -> list[
     model.set_training(False)
     x, _ = dataset.epoch(np.random.default_rng(0))
     rows: list[Row] = []
+    try:
+        Learner(config, model)
+    except (ValueError, TypeError) as error:
+        message = f"{config.training.optimizer}: {error}"
+        raise ConfigError([config.problem(("training", "optimizer"), message)]) from error
     with backend.no_grad():
         logits = _through(config, model, model.nodes, backend.tensor(x[:2]), rows, 0)
     try:
@@ -136,8 +148,10 @@ def _examples(shape: tuple[int, ...]) -> str:
 
 def _expectation_problems(outline: Outline) -> Iterator[Problem]:
     known = outline.parameters
+    if outline.config.expectations.labels:
+        return  # held against them already; what the model lacks is for the checks to say
     for label in outline.config.expectations.null_gradients:
         if label not in known:
-            place = ("expectations", "null_gradients", label)
+            place = ("expectations", "null_gradients", label, KEY)
             message = f"the model has no tensor '{label}'.{did_you_mean(label, known)}"
             yield outline.config.problem(place, message)

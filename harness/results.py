@@ -100,7 +100,7 @@ def _identity(config: MilestoneConfig, seed: int, backend: str) -> dict[str, Any
 
 
 def _tensors(config: MilestoneConfig) -> Tensors:
-    expected = config.expectations.tensors
+    expected = config.expectations.count
     return Tensors(expected=expected, must_move=expected - len(config.expectations.null_gradients))
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from harness import backends, datasets
 from harness.checks import judge
 from harness.config import MilestoneConfig
-from harness.errors import JobError, JobNotRunError
+from harness.errors import ConfigError, JobError, JobNotRunError
+from harness.preparation import prepare
 from harness.record import RunRecord
 from harness.results import failed_result, judged_result
 from harness.scorecard import Result
@@ -41,6 +42,18 @@ def plan(configs: Sequence[MilestoneConfig], seeds: Iterable[int], backend: str)
     return [Job(config, seed, backend) for config in configs for seed in seeds]
 
 
+def rehearse(job: Job) -> ConfigError | None:
+    """Send two examples through a milestone: what is wrong with its config, if anything.
+
+    Runs in a process of its own like `execute`: an engine may hang or die in any layer.
+    """
+    try:
+        prepare(job.config, backends.load(job.backend))
+    except ConfigError as error:
+        return error
+    return None
+
+
 def execute(job: Job) -> RunRecord:
     """Train one milestone on one seed; runs the same in any process."""
     return train(job.config, backends.load(job.backend), datasets.load(job.config), job.seed)
@@ -69,8 +82,9 @@ def run(
 
 def in_order(jobs: Sequence[Job], outcomes: Sequence[Outcome], why_not: str) -> list[Outcome]:
     """The outcomes in the order of the jobs; a job without one was not run, and says why."""
+    error = JobNotRunError(f"it was not run: {why_not}")
     known = {id(outcome.job): outcome for outcome in outcomes}
-    return [known.get(id(job)) or _not_run(job, why_not) for job in jobs]
+    return [known.get(id(job)) or without_verdict(job, error) for job in jobs]
 
 
 def _outcome(job: Job, future: Future[RunRecord]) -> Outcome:
@@ -80,9 +94,9 @@ def _outcome(job: Job, future: Future[RunRecord]) -> Outcome:
         return Outcome(job, judged_result(job.config, record, judge(job.config, record)), record)
     if not isinstance(error, JobError):
         raise error
-    return Outcome(job, failed_result(job.config, job.seed, job.backend, error))
+    return without_verdict(job, error)
 
 
-def _not_run(job: Job, why: str) -> Outcome:
-    error = JobNotRunError(f"it was not run: {why}")
+def without_verdict(job: Job, error: JobError) -> Outcome:
+    """The outcome of a job that came to nothing, and why."""
     return Outcome(job, failed_result(job.config, job.seed, job.backend, error))

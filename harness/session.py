@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from harness import backends, config
 from harness.backends.base import Backend
 from harness.config import MilestoneConfig
-from harness.errors import ConfigError, Problem, UsageError
+from harness.errors import ConfigError, JobError, Problem, UsageError
 from harness.executors import IsolatedExecutor
-from harness.preparation import Outline, known_to, prepare
+from harness.preparation import Outline, known_to, load_data, prepare
 from harness.provenance import gather
-from harness.runner import Job, Outcome, in_order, plan, run
+from harness.runner import Job, Outcome, in_order, plan, rehearse, run, without_verdict
 from harness.scorecard import Scorecard, assemble, open_folder, save
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -51,18 +57,17 @@ def run_session(
     Raises a HarnessError before anything is trained or overwritten when the request
     cannot be met. `on_start` hears how many jobs there are, `on_outcome` of each.
     """
-    outlines = prepared(request.names, request.backend, request.changes)
-    open_folder(request.out)
-    jobs = plan([outline.config for outline in outlines], request.seeds, request.backend)
-    on_start(len(jobs))
-    outcomes, interrupted = _run(jobs, request, on_outcome)
+    configs = _load_all(request.names, backends.load(request.backend), request.changes)
+    data = _load_data(configs)
+    jobs = plan(configs, request.seeds, request.backend)
+    outcomes, interrupted = _run(jobs, request, on_start, on_outcome)
     scorecard = assemble(
         [outcome.result for outcome in outcomes],
         gather(
             backend=request.backend,
             seeds=request.seeds,
-            configs={outline.config.name: outline.config.digest for outline in outlines},
-            data={outline.config.name: outline.dataset.digest for outline in outlines},
+            configs={each.name: each.digest for each in configs},
+            data=data,
             modified=request.changes,
             blas_threads=request.blas_threads,
         ),
@@ -72,9 +77,10 @@ def run_session(
 
 
 def prepared(names: Sequence[str], backend: str, changes: Sequence[str] = ()) -> list[Outline]:
-    """The outlines of the milestones of these names or files, ready to be trained."""
+    """The outlines of the milestones of these names or files, made in this process."""
     engine = backends.load(backend)
-    return _prepare_all(_load_all(names, engine, changes), engine)
+    configs = _load_all(names, engine, changes)
+    return _each(configs, lambda config: prepare(config, engine))
 
 
 def _load_all(
@@ -99,34 +105,76 @@ def _load_all(
     return list(configs.values())
 
 
-def _prepare_all(configs: Sequence[MilestoneConfig], engine: Backend) -> list[Outline]:
-    """The outlines of all milestones; all problems of all of them at once."""
-    outlines: list[Outline] = []
-    problems: list[Problem] = []
+def _load_data(configs: Sequence[MilestoneConfig]) -> dict[str, str]:
+    """The digest of each milestone's data, which from now on are in memory."""
+    digests = _each(configs, lambda config: load_data(config).digest)
+    return {config.name: digest for config, digest in zip(configs, digests, strict=True)}
+
+
+def _each(configs: Sequence[MilestoneConfig], step: Callable[[MilestoneConfig], T]) -> list[T]:
+    """`step` of every config; all problems of all of them at once."""
+    done: list[T] = []
+    errors: list[ConfigError] = []
     for each in configs:
         try:
-            outlines.append(prepare(each, engine))
+            done.append(step(each))
         except ConfigError as error:
-            problems += error.problems
-    if problems:
-        raise ConfigError(problems)
-    return outlines
+            errors.append(error)
+    _raise_together(errors)
+    return done
+
+
+def _raise_together(errors: Sequence[ConfigError]) -> None:
+    if errors:
+        hints = dict.fromkeys(error.hint for error in errors if error.hint)
+        raise ConfigError([each for error in errors for each in error.problems], " ".join(hints))
 
 
 def _run(
-    jobs: Sequence[Job], request: Request, on_outcome: Callable[[Outcome], None]
+    jobs: Sequence[Job],
+    request: Request,
+    on_start: Callable[[int], None],
+    on_outcome: Callable[[Outcome], None],
 ) -> tuple[list[Outcome], bool]:
     """All outcomes in order, and whether the user interrupted."""
     executor = IsolatedExecutor(request.jobs, request.timeout)
     outcomes: list[Outcome] = []
     interrupted = False
     try:
-        for outcome in run(jobs, executor, request.jobs, request.fail_fast):
+        broken = _rehearse(jobs, executor)
+        open_folder(request.out)
+        on_start(len(jobs))
+        outcomes += [without_verdict(job, broken[job.config.name]) for job in jobs
+                     if job.config.name in broken]  # fmt: skip
+        fit = [job for job in jobs if job.config.name not in broken]
+        fit = [] if request.fail_fast and broken else fit
+        for outcome in run(fit, executor, request.jobs, request.fail_fast):
             outcomes.append(outcome)
             on_outcome(outcome)
     except KeyboardInterrupt:
+        with suppress(ValueError):  # only the main thread may say so
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one must not lose the results
         interrupted = True
     finally:
         executor.shutdown(cancel_futures=True)
     why_not = "interrupted" if interrupted else "stopped after the first failure (--fail-fast)"
     return in_order(jobs, outcomes, why_not), interrupted
+
+
+def _rehearse(jobs: Sequence[Job], executor: Executor) -> dict[str, JobError]:
+    """Milestones whose engine does not survive two examples, and what it died of.
+
+    Raises ConfigError with all problems when it is the configs that are at fault.
+    """
+    first = {job.config.name: job for job in jobs}
+    futures = {name: executor.submit(rehearse, job) for name, job in first.items()}
+    errors: list[ConfigError] = []
+    broken: dict[str, JobError] = {}
+    for name, future in futures.items():
+        died = future.exception()
+        if isinstance(died, JobError):
+            broken[name] = died
+        elif (error := future.result()) is not None:
+            errors.append(error)
+    _raise_together(errors)
+    return broken

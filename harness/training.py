@@ -30,7 +30,7 @@ def train(config: MilestoneConfig, backend: Backend, dataset: Dataset, seed: int
     model = build(config.layers, backend, seed)
     parameters = list(model.parameters.values())
     record = _empty_record(config, backend, dataset, model, seed)
-    learner = _Learner(config, model)
+    learner = Learner(config, model)
     evaluation = Evaluation(config, dataset)
     gradients = GradientWatch(backend, parameters)
     losses = LossWatch(LOSSES[config.training.loss][0])
@@ -82,7 +82,7 @@ def _empty_record(
     )
 
 
-class _Learner:
+class Learner:
     """The model with its loss and its optimizer: one step in two halves, to look between them."""
 
     def __init__(self, config: MilestoneConfig, model: Model) -> None:
@@ -104,14 +104,15 @@ class _Learner:
         loss = self._loss(logits, backend.tensor(targets))
         self._optimizer.zero_grad()
         backend.backward(loss)
-        if self._training.clip_grad_norm is not None:
-            backend.clip_grad_norm(self._parameters, self._training.clip_grad_norm)
         return outputs, targets
 
     def step(self, done: float) -> None:
-        """Move the parameters; `done` is how much of the training is over, from 0 to 1."""
-        if self._training.lr_decay is not None:
-            self._model.backend.set_lr(self._optimizer, self._training.lr * (1.0 - done))
+        """Clip and move; `done` is how much of the training is over, from 0 to 1."""
+        training, backend = self._training, self._model.backend
+        if training.clip_grad_norm is not None:
+            backend.clip_grad_norm(self._parameters, training.clip_grad_norm)
+        if training.lr_decay is not None:
+            backend.set_lr(self._optimizer, training.lr * (1.0 - done))
         self._optimizer.step()
 
 

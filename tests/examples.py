@@ -124,6 +124,15 @@ def with_movement(record: RunRecord, label: str, value: float, steps: slice) -> 
     return replace(record, movement=moves)
 
 
+def sick(label: str = "hidden.bias", **what: tuple[float, slice]) -> RunRecord:
+    """A healthy record with the gradient or the movement of one tensor changed."""
+    record = healthy()
+    for name, (value, steps) in what.items():
+        change = {"gradient": with_gradient, "movement": with_movement}[name]
+        record = change(record, label, value, steps)
+    return record
+
+
 def without_tensor(record: RunRecord, label: str) -> RunRecord:
     """The record of a model that lost one of its parameters."""
     keep = [i for i, each in enumerate(record.labels) if each != label]

@@ -7,6 +7,9 @@ With this package one can
     build models of layers                              nn
     train them                                          optim
     check a gradient against finite differences         gradcheck
+
+Where it is smaller than PyTorch: `max` gives values only, like amax; losses have no
+`ignore_index` and no `reduction="none"`; `MultiHeadAttention` has separate projections.
 """
 
 from harness.autograd import nn, ops, optim

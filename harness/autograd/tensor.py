@@ -29,9 +29,12 @@ class Tensor:
     """An n-dimensional array of numbers in a graph of ops.
 
     `data` is the ndarray, `grad` the gradient (an ndarray of the same shape, or None
-    before the first one arrived), `_grad_fn` the op that made it (None for a leaf).
-    Python numbers and lists become float32; arrays keep their dtype, so float64 stays
-    float64. Integers stay integers (indices, classes) unless `requires_grad` is set.
+    before the first one arrived), `_grad_fn` the op that made it (None for a leaf). Once
+    an optimizer exists, its parameters' gradients share one buffer that the next backward
+    pass writes again: copy `grad` to keep it.
+    Python floats and lists of them become float32; arrays keep their dtype, so float64
+    stays float64. Integers stay integers (indices, classes) unless `requires_grad` is set.
+    Comparing with == asks for the same object; compare `data` for numbers.
     """
 
     __slots__ = (
@@ -123,6 +126,12 @@ class Tensor:
 
     def __len__(self) -> int:
         return len(self.data)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    def __bool__(self) -> bool:
+        return bool(self.data)  # numpy refuses where several numbers would be meant
 
     def __repr__(self) -> str:
         made_by = f", grad_fn={type(self._grad_fn).__name__}" if self._grad_fn else ""

@@ -64,7 +64,7 @@ class Backend(Protocol):
         """
 
     def backward(self, loss: EngineTensor) -> None:
-        """Send gradients from the loss to the parameters."""
+        """Send gradients from the loss to the parameters; nothing when no graph leads there."""
 
     def set_lr(self, optimizer: Optimizer, lr: float) -> None:
         """Change the learning rate from the next step on."""

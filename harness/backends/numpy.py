@@ -57,7 +57,8 @@ class NumpyBackend:
         return [i for i, parameter in enumerate(parameters) if parameter.grad is None]
 
     def backward(self, loss: Tensor) -> None:
-        loss.backward()
+        if loss.in_graph:
+            loss.backward()
 
     def set_lr(self, optimizer: optim.Optimizer, lr: float) -> None:
         optimizer.lr = lr

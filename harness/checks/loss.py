@@ -27,9 +27,17 @@ def loss_falls(config: MilestoneConfig, record: RunRecord) -> Judgement:
     first, last = first_and_last(record.loss)
     drop = (first - last) / (first - floor) if first > floor else 0.0
     evidence = {"first": first, "last": last, "drop": drop, "floor": floor}
+    if drop < 0:
+        rose = f"the loss rose from {first:.3g} to {last:.3g}"
+        return (
+            False,
+            rose,
+            "A wrong sign, gradients that pile up, or a learning rate too high?",
+            evidence,
+        )
     above = f" above its floor of {floor:.3g}" if floor else ""
     reason = f"the loss went from {first:.3g} to {last:.3g}, {drop:.0%} of the way down{above}"
-    hint = "Are the gradients used? Is the learning rate right?"
+    hint = "Are gradients used, with the right sign, and forgotten after each step?"
     return drop >= wanted, f"{reason} (at least {wanted:.0%} expected)", hint, evidence
 
 

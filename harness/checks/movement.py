@@ -12,14 +12,18 @@ from harness.record import RunRecord
 def parameters_move(config: MilestoneConfig, record: RunRecord) -> Judgement:
     """Training changes every tensor that is not declared null; ten steps at rest fail."""
     null = config.expectations.null_gradients
-    must_move = config.expectations.tensors - len(null)
+    must_move = config.expectations.count - len(null)
     tensors = [t for t in tensor_verdicts(config, record) if t.label not in null]
     still = [tensor for tensor in tensors if tensor.rest]
     moved = len(tensors) - len(still)
     evidence = {"expected": must_move, "got": moved, "tensors": [t.label for t in still]}
     reason = f"{moved} of {must_move} parameters move"
     if still:
-        reason = f"{names([t.label for t in still])} {still[0].rest} ({reason})"
-        return False, reason, "Is it in the optimizer's list, as the same object?", evidence
+        same = [tensor.label for tensor in still if tensor.rest == still[0].rest]
+        others = [tensor.label for tensor in still if tensor.rest != still[0].rest]
+        text = f"{names(same)} {still[0].rest}"
+        text += f"; nor did {names(others)} at every step" if others else ""
+        hint = "Is it in the optimizer's list, as the same object?"
+        return False, f"{text} ({reason})", hint, evidence
     hint = "Is every Parameter an attribute of its layer?"
     return moved == must_move, reason, hint, evidence

@@ -16,6 +16,8 @@ NEGLIGIBLE = 1e-6
 # A gradient may cross zero by chance at one step, and a converged one-number tensor may rest
 # for a few; so many steps in a row are no chance.
 STEPS_IN_A_ROW = 10
+# A declared null above this is no rounding, even at a single step of a run that diverges.
+CLEARLY_NOT_NULL = 100 * NEGLIGIBLE
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class TensorVerdict:
     reason: str
     gradient_norm: float
     movement: float
+    # The first step, from 1, at which the verdict shows; 0 when nothing is wrong.
+    since: int
     # In how many steps it did not move; empty when it does, or need not as it is declared null.
     rest: str
 
@@ -45,9 +49,10 @@ def tensor_verdicts(config: MilestoneConfig, record: RunRecord) -> list[TensorVe
     for column, (label, shape) in enumerate(zip(record.labels, record.shapes, strict=True)):
         norms, moves = record.gradient_norm[:, column], record.movement[:, column]
         rest = "" if label in null else _rest(moves)
-        verdict, reason = _verdict(norms, relative[:, column], rest, null.get(label))
+        verdict, reason, since = _verdict(norms, relative[:, column], rest, null.get(label))
+        gradient, movement = _typical(norms), _typical(moves)
         verdicts.append(
-            TensorVerdict(label, shape, verdict, reason, _typical(norms), _typical(moves), rest)
+            TensorVerdict(label, shape, verdict, reason, gradient, movement, since, rest)
         )
     return verdicts
 
@@ -67,43 +72,63 @@ def _typical(values: np.ndarray) -> float:
 
 def _verdict(
     norms: np.ndarray, relative: np.ndarray, rest: str, null_reason: str | None
-) -> tuple[str, str]:
-    steps = len(norms)
-    if steps == 0:
-        return "MISSING", "received no gradient: no step was taken"
+) -> tuple[str, str, int]:
+    """The verdict, its reason, and the first step at which it shows."""
+    if len(norms) == 0:
+        return "MISSING", "received no gradient: no step was taken", 1
     missing, bad = np.isnan(norms), np.isinf(norms)
     if missing.any():
-        return "MISSING", f"received no gradient in {_of(missing.sum(), steps)}"
+        return (
+            "MISSING",
+            f"received no gradient in {_share(missing, 'any of')}",
+            missing.argmax() + 1,
+        )
     if bad.any():
-        return "NONFINITE", f"had NaN or infinity in its gradient from step {bad.argmax() + 1}"
+        since = int(bad.argmax()) + 1
+        return "NONFINITE", f"had NaN or infinity for a gradient, first at step {since}", since
     negligible = relative <= NEGLIGIBLE
     if null_reason is not None:
-        if negligible.all():
-            return "NULL", f"zero by mathematics: {null_reason}"
-        return "WRONG", (
-            f"has a gradient of {relative.max():.3g} of the largest in the model, "
-            f"but is zero by mathematics: {null_reason}"
-        )
+        return _null_verdict(relative, negligible, null_reason)
     start = _long_run(negligible)
     if start is not None:
-        share = _of(negligible.sum(), steps)
-        return "ZERO", f"had a gradient of zero in {share}, first at step {start + 1}"
+        return (
+            "ZERO",
+            f"had a gradient of zero in {_share(negligible)}, first at step {start + 1}",
+            start + 1,
+        )
     if rest:
-        return "FROZEN", f"{rest} although it has a gradient"
-    return "OK", "gradient and movement at every step"
+        return "FROZEN", f"{rest} although it has a gradient", 1
+    return "OK", "gradient and movement at every step", 0
+
+
+def _null_verdict(
+    relative: np.ndarray, negligible: np.ndarray, reason: str
+) -> tuple[str, str, int]:
+    start = _long_run(~negligible)
+    if start is None and relative.max() <= CLEARLY_NOT_NULL:
+        return "NULL", f"zero by mathematics: {reason}", 0
+    since = int((~negligible).argmax()) + 1
+    return "WRONG", (
+        f"has a gradient of {relative.max():.3g} of the largest in the model, "
+        f"but is zero by mathematics: {reason}"
+    ), since  # fmt: skip
 
 
 def _rest(moves: np.ndarray) -> str:
-    at_rest = moves == 0.0
+    """Why it cannot be said to move; nothing when it does."""
     if len(moves) == 0:
         return "did not move: no step was taken"
-    if _long_run(at_rest) is None:
-        return ""
-    return f"did not move in {_of(at_rest.sum(), len(moves))}"
+    bad = ~np.isfinite(moves)
+    if bad.any():
+        return f"moved to NaN or infinity at step {bad.argmax() + 1}"
+    at_rest = moves == 0.0
+    return "" if _long_run(at_rest) is None else f"did not move in {_share(at_rest, 'any of')}"
 
 
-def _of(count: int, steps: int) -> str:
-    return f"any of {steps} steps" if count == steps else f"{count} of {steps} steps"
+def _share(flags: np.ndarray, whole: str = "all") -> str:
+    """In how many steps; `whole` is the word for every one of them, "any of" after a "no"."""
+    steps, count = len(flags), int(flags.sum())
+    return f"{whole} {steps} steps" if count == steps else f"{count} of {steps} steps"
 
 
 def _long_run(flags: np.ndarray) -> int | None:

@@ -18,5 +18,6 @@ def truth_table(*, inputs: tuple[tuple[float, ...], ...], outputs: tuple[int, ..
             f"truth_table: {len(inputs)} inputs of lengths {[len(row) for row in inputs]} "
             f"and {len(outputs)} outputs do not fit"
         )
-    x, y = np.array(inputs, dtype=np.float32), np.array(outputs, dtype=np.int64)
+    with np.errstate(over="ignore"):  # what becomes infinite is refused like what was
+        x, y = np.array(inputs).astype(np.float32), np.array(outputs, dtype=np.int64)
     return Dataset(x, y, x, y)

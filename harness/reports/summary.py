@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from harness.errors import JobNotRunError
 from harness.scorecard import Result, Scorecard, VerdictRow
 
 
@@ -56,8 +57,9 @@ def _line(results: Sequence[Result]) -> Line:
     passed = sum(result.status == "pass" for result in results)
     first_loss = _middle([result.loss.first for result in results])
     last_loss = _middle([result.loss.last for result in results])
-    with_gradient = min(result.tensors.with_gradient for result in results)
-    moved = min(result.tensors.moved for result in results)
+    judged = [result.tensors for result in results if result.status != "error"]
+    with_gradient = min((tensors.with_gradient for tensors in judged), default="-")
+    moved = min((tensors.moved for tensors in judged), default="-")
     return Line(
         milestone=first.milestone,
         year=first.year,
@@ -74,6 +76,8 @@ def _line(results: Sequence[Result]) -> Line:
 def _verdict(results: Sequence[Result], passed: int) -> str:
     statuses = {result.status for result in results}
     word = "FAIL" if "fail" in statuses else "ERROR" if "error" in statuses else "pass"
+    if all(result.verdicts and is_not_run(result.verdicts[0]) for result in results):
+        return "not run"
     return f"{word} {passed}/{len(results)} seeds" if len(results) > 1 else word
 
 
@@ -98,12 +102,18 @@ def failures(scorecard: Scorecard) -> list[Failure]:
         if not bad:
             continue
         cause = bad[0]  # verdicts come in the order of causes
-        key = (result.milestone, str(cause.evidence.get("kind", cause.check)))
+        same = cause.evidence.get("kind") or cause.evidence.get("tensors")
+        key = (result.milestone, f"{cause.check} {same}")
         if key in found:
             found[key].seeds.append(result.seed)
         else:
             found[key] = Failure(result.milestone, [result.seed], cause, bad[1:])
     return list(found.values())
+
+
+def is_not_run(verdict: VerdictRow) -> bool:
+    """Whether this is no verdict because the job never started."""
+    return verdict.evidence.get("kind") == JobNotRunError.__name__
 
 
 def headline(scorecard: Scorecard) -> str:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.reports.summary import Failure, failures, headline, lines
+from harness.reports.summary import Failure, failures, headline, is_not_run, lines
 from harness.scorecard import Scorecard
 
 _SHOWN_FAILURES = 8
@@ -56,6 +56,7 @@ def _table(scorecard: Scorecard) -> Table:
 
 def _print_failure(console: Console, failure: Failure) -> None:
     word = "FAIL" if failure.cause.status == "fail" else "ERROR"
+    word = "NOT RUN" if is_not_run(failure.cause) else word
     console.print()
     _print_wrapped(console, f"{word} {failure.where}: {failure.cause.reason}", "bold red")
     if failure.cause.hint:

@@ -187,10 +187,10 @@ def test_hang_is_stopped_at_the_timeout(task: Callable[[Path], None], tmp_path: 
         error = bad.exception(PATIENCE)
         assert good.result(PATIENCE) == 9
         assert pool.submit(square, 4).result(PATIENCE) == 16
+        assert not is_alive(pid_in(tmp_path / "pid"))
     assert isinstance(error, JobTimeoutError)
     assert str(error) == "it was stopped after 0.5 s"
     assert "--timeout" in error.hint
-    assert not is_alive(pid_in(tmp_path / "pid"))
 
 
 def test_result_that_cannot_be_sent_is_its_own_result() -> None:

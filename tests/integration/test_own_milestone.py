@@ -10,8 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from harness.calibration import calibrate
 from harness.scorecard import load
+from harness.session import prepared
 from tests.examples import ROOT
+
+# The worker processes of pytest-xdist have a thread of their own while they fork.
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 
 RINGS = """\
 name: rings
@@ -125,6 +130,12 @@ def test_own_milestone_can_be_calibrated_elsewhere(rings: Path) -> None:
     assert found["controls"]["linear"]["weights"] == 8
     assert found["controls"]["linear"]["accuracy"]["highest"] < 0.9
     assert not (ROOT / "milestones" / "rings").exists()
+
+
+def test_calibration_names_the_seeds_that_fail(rings: Path) -> None:
+    (outline,) = prepared([str(rings)], "numpy", ["training.epochs=1"])
+    measured = calibrate(outline, seeds=2, control_seeds=1, jobs=2)
+    assert (measured["seeds"], measured["failing_seeds"]) == (2, [0, 1])
 
 
 @pytest.mark.parametrize(

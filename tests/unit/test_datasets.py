@@ -60,6 +60,12 @@ def test_iris_is_split_evenly_and_in_centimetres() -> None:
     dataset = shipped("perceptron")
     # Fisher 1936, table I: the first Iris setosa has petals of 1.4 cm by 0.2 cm.
     np.testing.assert_allclose(dataset.train_x[0], [1.4, 0.2], rtol=1e-6)
+    setosa, versicolor = np.split(files.shipped_arrays("iris")["measurements"][:100, 2:] / 10.0, 2)
+    held_out = np.concatenate([setosa[35:], versicolor[35:]])
+    np.testing.assert_allclose(dataset.held_out_x, held_out, rtol=1e-6)
+    np.testing.assert_allclose(
+        dataset.train_x, np.concatenate([setosa[:35], versicolor[:35]]), rtol=1e-6
+    )
     assert np.bincount(dataset.train_y).tolist() == [35, 35]
     assert np.bincount(dataset.held_out_y).tolist() == [15, 15]
     assert dataset.majority_accuracy == 0.5

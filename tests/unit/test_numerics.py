@@ -147,15 +147,21 @@ def test_mask_of_one_axis_holds_for_every_query() -> None:
     assert y.data.tolist() == [[2.0], [2.0]]
 
 
-def test_mask_and_causality_hold_together() -> None:
-    mask = np.array([[True, True, True], [False, True, True], [False, True, True]])
-    value = Tensor(np.array([[1.0], [2.0], [4.0]]))
+def test_mask_and_causality_together_are_refused() -> None:
+    """As PyTorch does: which of the two was meant?"""
+    x = zeros(2, 4)
 
-    y = ops.scaled_dot_product_attention(
-        zeros(3, 4), zeros(3, 4), value, attn_mask=mask, is_causal=True
-    )
+    with pytest.raises(ValueError, match="give attn_mask or is_causal, not both"):
+        ops.scaled_dot_product_attention(x, x, x, np.ones((2, 2), dtype=bool), is_causal=True)
 
-    assert y.data.tolist() == [[1.0], [2.0], [3.0]]
+
+def test_mask_may_be_a_tensor() -> None:
+    x, mask = zeros(2, 4), np.array([[True, False], [True, True]])
+    value = Tensor(np.array([[1.0], [3.0]]))
+
+    y = ops.scaled_dot_product_attention(x, x, value, Tensor(mask))
+
+    assert y.data.tolist() == [[1.0], [2.0]]
 
 
 # --- ties and padding -----------------------------------------------------------------

@@ -57,7 +57,7 @@ OFFERED = "backend 'numpy' offers: "
         ("tanh: {type: Tanh", "tanh: {type: Residual, layers: {inner: ^{type: Linear, "
          "in_features: 3, out_features: 4}}",
          "layers.tanh.layers.inner: Linear does not fit its input (N, 4): linear: "),
-        ("tensors: 4", "tensors: 4\n  null_gradients:\n    hiden.bias: ^because",
+        ("tensors: 4", "tensors: 4\n  null_gradients:\n    ^hiden.bias: because",
          "expectations.null_gradients.hiden.bias: the model has no tensor 'hiden.bias'. "
          "Did you mean 'hidden.bias'?"),
     ],
@@ -171,7 +171,7 @@ def test_outline_shows_inner_layers_below_their_container() -> None:
     depth = {row.label: row.depth for row in outline.rows}
     assert labels.index("attend") < labels.index("norm1") < labels.index("attention")
     assert (depth["embedding"], depth["attend"], depth["attention"]) == (0, 0, 1)
-    assert len(outline.parameters) == outline.config.expectations.tensors == 19
+    assert len(outline.parameters) == outline.config.expectations.count == 19
 
 
 WORDS = ["-1", "0", "1", "3", "7.5", "no", "word", "''", "[]", "[1, 2]", "{}", "{a: 1}", "null",

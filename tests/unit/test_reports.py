@@ -155,7 +155,7 @@ def test_different_errors_are_different_causes() -> None:
 
 def test_line_of_several_seeds_tells_the_worst_and_the_range() -> None:
     (line,) = lines(SEEDS)
-    assert line.gradients == "0/4"
+    assert (line.gradients, line.moved) == ("3/4", "3/4")
     assert line.accuracy == "0.500-1.000 (1)"
     assert not line.passed
 

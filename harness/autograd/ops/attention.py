@@ -59,7 +59,7 @@ def scaled_dot_product_attention(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    attn_mask: np.ndarray | None = None,
+    attn_mask: Tensor | np.ndarray | None = None,
     is_causal: bool = False,
     scale: float | None = None,
 ) -> Tensor:
@@ -70,8 +70,11 @@ def scaled_dot_product_attention(
     added. `is_causal` lets query i see keys 0 to i. A query that may see no key gets zeros.
     Raises ShapeError when the shapes do not fit. Source: Vaswani et al. 2017, eq. 1.
     """
+    if attn_mask is not None and is_causal:
+        raise ValueError("scaled_dot_product_attention: give attn_mask or is_causal, not both")
+    mask = attn_mask if isinstance(attn_mask, np.ndarray | None) else attn_mask.data
     if min(query.ndim, key.ndim, value.ndim) < 2:
-        raise _misfit(query, key, value, attn_mask)
+        raise _misfit(query, key, value, mask)
     scale = query.shape[-1] ** -0.5 if scale is None else scale
     try:
         # Keys on the second last axis: softmax over it runs along contiguous queries.
@@ -79,13 +82,13 @@ def scaled_dot_product_attention(
         scores *= scale
         if is_causal:
             scores += _causal_bias(query.shape[-2], key.shape[-2], scores.dtype.str)
-        if attn_mask is None:
+        if mask is None:
             weights = softmax_array(scores, axis=-2)
         else:
-            weights = _masked_softmax(scores + _mask_bias(attn_mask, scores.dtype))
+            weights = _masked_softmax(scores + _mask_bias(mask, scores.dtype))
         y = weights.swapaxes(-1, -2) @ value.data
     except ValueError as error:
-        raise _misfit(query, key, value, attn_mask) from error
+        raise _misfit(query, key, value, mask) from error
     function = ScaledDotProductAttentionBackward(query, key, value, weights, scale)
     return query.from_op(y, function)
 
