@@ -31,7 +31,7 @@ def test_page_has_a_sentence_for_each_bug() -> None:
     assert len(SENTENCES) == len(BUGS)
 
 
-@pytest.mark.parametrize(("bug", "sentence"), zip(BUGS, SENTENCES, strict=False))
+@pytest.mark.parametrize(("bug", "sentence"), list(zip(BUGS, SENTENCES, strict=False)))
 def test_harness_says_what_the_page_says(
     bug: tuple[str, Factory], sentence: tuple[str, str]
 ) -> None:
