@@ -55,7 +55,7 @@ def test_config_at_fault_is_refused_before_anything_is_written(tmp_path: Path) -
     good = small_file(tmp_path)
     bad = small_file(tmp_path, ("in_features: 4,", "in_features: 5,"), name="bad")
 
-    with pytest.raises(ConfigError, match="bad.yaml:.*Linear does not fit its input"):
+    with pytest.raises(ConfigError, match=r"bad\.yaml:.*Linear does not fit its input"):
         run_session(Request([str(good), str(bad)], tmp_path / "out", range(1), jobs=1))
 
     assert not (tmp_path / "out").exists()
