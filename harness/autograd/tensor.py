@@ -7,6 +7,7 @@ x.grad                                          # array([[2., 4.]], dtype=float3
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -81,7 +82,7 @@ class Tensor:
         out._grad_buffer = None
         out._flat = None
         out._keeps_grad = False
-        if _graph_is_recorded:
+        if _graph.is_recorded:
             for source in function.saved_tensors:
                 if source.in_graph:
                     out.requires_grad = True
@@ -332,15 +333,23 @@ def _as_array(data: object, requires_grad: bool, dtype: npt.DTypeLike | None) ->
     return array
 
 
-_graph_is_recorded = True
+class _Graph(threading.local):
+    """Whether ops of this thread build a graph."""
+
+    is_recorded = True
+
+
+_graph = _Graph()
 
 
 @contextmanager
 def no_grad() -> Iterator[None]:
-    """Inside this block ops build no graph: for evaluation, where no gradient is wanted."""
-    global _graph_is_recorded
-    before, _graph_is_recorded = _graph_is_recorded, False
+    """Inside this block ops build no graph: for evaluation, where no gradient is wanted.
+
+    Other threads are not affected.
+    """
+    before, _graph.is_recorded = _graph.is_recorded, False
     try:
         yield
     finally:
-        _graph_is_recorded = before
+        _graph.is_recorded = before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -275,6 +276,16 @@ def test_own_op_takes_part_in_the_graph() -> None:
 
     assert y.data == pytest.approx(np.array([0.0, 0.6]))  # (2 - 1/2) / (2 + 1/2)
     assert x.grad == pytest.approx(np.array([2.0, 2.0 * 0.64]))
+
+
+def test_no_grad_does_not_reach_other_threads() -> None:
+    x = Tensor(np.ones(2), requires_grad=True)
+
+    with no_grad(), ThreadPoolExecutor(1) as elsewhere:
+        here, there = x * 2.0, elsewhere.submit(lambda: x * 2.0).result()
+
+    assert here._grad_fn is None
+    assert there._grad_fn is not None
 
 
 if __name__ == "__main__":
