@@ -157,6 +157,8 @@ class Targets(_Frozen):
 def _count_or_labels(value: object) -> object:
     is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 1
     is_list = isinstance(value, list) and value and all(isinstance(each, str) for each in value)
+    if isinstance(value, list) and is_list and len(set(value)) < len(value):
+        raise ValueError(f"lists a label twice: {value!r}")
     if not is_count and not is_list:
         raise ValueError(f"must be a whole number, at least 1, or a list of labels, got {value!r}")
     return value

@@ -65,6 +65,7 @@ class _Placing:
             top, left = divmod(place, side)
             here = np.flatnonzero(places == place)
             field[here, 0, top : top + SIZE, left : left + SIZE] = images[here]
-        field -= self.mean
-        field /= self.std
+        with np.errstate(over="ignore", invalid="ignore"):  # not finite is refused on loading
+            field -= self.mean
+            field /= self.std
         return field

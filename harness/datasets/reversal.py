@@ -18,8 +18,10 @@ def reversal(*, alphabet: int, length: int, train_rows: int, held_out_rows: int)
     shifted by one. Only the reversed half is scored for accuracy. The first half cannot be
     predicted: no model's expected loss is below (length - 1) ln(alphabet) / (2 length).
     """
-    total = alphabet**length
-    if alphabet < 2 or length < 2 or min(train_rows, held_out_rows) < 1 or total > 10**7:
+    # The length is bounded first: the power of a huge one would never be computed.
+    fits = alphabet >= 2 and 2 <= length <= 23 and min(train_rows, held_out_rows) >= 1
+    total = alphabet**length if fits else 0
+    if not 0 < total <= 10**7:
         raise DataError(f"reversal: {length} letters of {alphabet} make no usable task")
     if train_rows + held_out_rows > total:
         raise DataError(

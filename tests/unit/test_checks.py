@@ -54,6 +54,9 @@ FAILING: dict[str, list[tuple[RunRecord, str]]] = {
          "parameters move)"),
         (bias_lost(), "hidden.bias did not move in any of 20 steps (3 of 4 parameters move)"),
         (without_tensor(healthy(), "output.bias"), "3 of 4 parameters move"),
+        (sick(movement=(np.nan, ONE)), "hidden.bias moved to NaN or infinity at step 4"),
+        (with_movement(sick(movement=(0.0, EVERY)), "output.bias", 0.0, TEN), "hidden.bias did "
+         "not move in any of 20 steps; nor did output.bias at every step (2 of 4"),
         (without_steps(healthy()), "hidden.weight, hidden.bias, output.weight, output.bias did "
          "not move: no step was taken (0 of 4"),
     ],
@@ -159,6 +162,28 @@ def test_cut_between_two_layers_is_named() -> None:
     for label in labels[:3]:
         record = with_gradient(record, label, np.nan, EVERY)
     assert "the graph is cut between b and c (" in gradients_arrive(small_config(), record).reason
+
+
+def test_absent_tensor_is_named_where_the_config_lists_them() -> None:
+    config = small_config()
+    expectations = config.expectations.model_copy(update={"tensors": list(LABELS)})
+    config = config.model_copy(update={"expectations": expectations})
+    assert gradients_arrive(config, healthy()).status == "pass"
+    verdict = gradients_arrive(config, without_tensor(healthy(), "output.bias"))
+    assert verdict.status == "fail"
+    assert verdict.reason == (
+        "output.bias not among the model's parameters: the model has 3 parameters, the config "
+        "declares 4"
+    )
+    assert verdict.evidence["tensors"] == ["output.bias"]
+
+
+def test_tensor_that_went_wrong_first_is_named_first() -> None:
+    record = with_gradient(healthy(), "hidden.weight", np.inf, slice(9, None))
+    record = with_gradient(record, "output.bias", np.inf, slice(5, None))
+    reason = gradients_arrive(small_config(), record).reason
+    assert reason.startswith("output.bias had NaN or infinity for a gradient, first at step 6")
+    assert "hidden.weight (NONFINITE)" in reason
 
 
 def test_null_tensor_needs_no_movement_but_must_be_null() -> None:

@@ -51,6 +51,14 @@ from tests.examples import NAMES, ROOT, SMALL, placed, refusal, small_config, sm
          "targets.acuracy: unknown key. Did you mean 'accuracy'?"),
         ("tensors: 4", "tensors: 4\n  ^tensors: 5",
          "expectations: the key 'tensors' stands here twice"),
+        ("tensors: 4", "tensors: [hidden.weight, hidden.bias]\n  null_gradients:\n    "
+         "^hidden.bia: because", "expectations.null_gradients.hidden.bia: 'hidden.bia' is not in "
+         "tensors. Did you mean 'hidden.bias'?"),
+        ("tensors: 4", "tensors: ^0", "expectations.tensors: "),
+        ("tensors: 4", "tensors: ^all", "expectations.tensors: "),
+        ("tensors: 4", "tensors: ^[a.weight, 3]", "expectations.tensors"),
+        ("tensors: 4", "tensors: ^[a.weight, a.weight]", "expectations.tensors"),
+        ("tensors: 4", "tensors: ^[]", "expectations.tensors"),
         ("training:", "training: ^3\nrest:",
          "training: must be a mapping of keys to values, got 3"),
     ],

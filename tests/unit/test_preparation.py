@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -148,6 +150,21 @@ def test_two_milestones_of_one_name_are_refused(tmp_path: Path) -> None:
 
 def test_milestone_named_twice_is_run_once() -> None:
     assert [outline.config.name for outline in prepared(["xor", "xor"], "numpy")] == ["xor"]
+
+
+def test_data_that_overflow_are_refused_without_a_warning() -> None:
+    with pytest.raises(ConfigError, match="numbers that are not finite"):
+        prepared(["mlp"], "numpy", ["data.mean=1.0e+300"])
+
+
+def test_task_of_astronomical_size_is_refused_at_once() -> None:
+    """Data are loaded in the main process, where no --timeout holds."""
+    command = [sys.executable, "-m", "harness", "show", "transformer"]
+    done = subprocess.run(
+        [*command, "--set", "data.length=1000000000"], capture_output=True, text=True, timeout=10
+    )
+    assert done.returncode == 2
+    assert "reversal: " in done.stderr
 
 
 def test_unknown_backend_is_refused() -> None:

@@ -71,6 +71,30 @@ def test_declared_null_tensor_with_one_real_gradient_is_wrong() -> None:
     )
 
 
+def test_null_tensor_may_round_above_zero_for_a_step_but_not_for_ten() -> None:
+    """Rounding is not under control at every step; 1e-4 of the largest is no rounding."""
+    null = sick(gradient=(0.0, EVERY))
+    for value, steps, verdict in [
+        (2e-5, ONE, "NULL"),
+        (2e-5, NINE, "NULL"),
+        (2e-5, TEN, "WRONG"),
+        (6e-5, ONE, "WRONG"),
+    ]:
+        record = with_gradient(null, BIAS, value, steps)
+        assert verdict_of(record, null="it cancels")[0] == verdict
+
+
+def test_verdict_knows_the_first_step_at_which_it_shows() -> None:
+    for record, since in [
+        (healthy(), 0),
+        (sick(gradient=(np.nan, slice(4, 5))), 5),
+        (sick(gradient=(np.inf, slice(7, 9))), 8),
+        (sick(gradient=(0.0, TEN)), 4),
+    ]:
+        tensors = {tensor.label: tensor for tensor in tensor_verdicts(small_config(), record)}
+        assert tensors[BIAS].since == since
+
+
 def test_zero_is_relative_to_the_largest_gradient_of_the_step() -> None:
     record = healthy()
     tiny = replace(record, gradient_norm=record.gradient_norm * 1e-12)
