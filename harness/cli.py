@@ -129,6 +129,11 @@ def _names_or_all(names: tuple[str, ...], everything: bool) -> list[str]:
     return list(milestone_files()) if everything else list(names)
 
 
+def _listed(text: str) -> list[str]:
+    """ "a, b" -> ["a", "b"]."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
 @cli.command()
 @click.argument("names", nargs=-1, metavar="[NAME | FILE.yaml]...")
 @click.option("--all", "everything", is_flag=True, help="Run every milestone.")
@@ -178,6 +183,8 @@ def _names_or_all(names: tuple[str, ...], everything: bool) -> list[str]:
     show_default=True,
     help="What to print.",
 )
+@click.option("--checks", metavar="NAME,...", default="", help="Run only these checks.")
+@click.option("--skip", metavar="NAME,...", default="", help="Do not run these checks.")
 @click.option("--fail-fast", is_flag=True, help="Start nothing more after the first failure.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only when something does not pass.")
 @click.option("-v", "--verbose", is_flag=True, help="Print every check and every tensor.")
@@ -192,6 +199,8 @@ def run(
     changes: tuple[str, ...],
     out: Path,
     format_: str,
+    checks: str,
+    skip: str,
     fail_fast: bool,
     quiet: bool,
     verbose: bool,
@@ -209,6 +218,8 @@ def run(
         timeout=timeout,
         changes=changes,
         fail_fast=fail_fast,
+        checks=_listed(checks),
+        skip=_listed(skip),
         blas_threads=threads,
     )
     progress = _Progress(shown=sys.stderr.isatty() and not no_progress and not quiet)
@@ -282,12 +293,12 @@ def list_() -> None:
 def show(name: str, changes: tuple[str, ...]) -> None:
     """Show a milestone: layers, shapes, tensors, target, baseline, controls."""
     _pin_blas_threads()
-    from harness import calibration
+    from harness import on_record
     from harness.reports.outline import render
     from harness.session import prepared
 
     (outline,) = prepared([name], "numpy", changes)
-    _echo(render(outline, calibration.load(outline.config.name)))
+    _echo(render(outline, on_record.load(outline.config.name)))
 
 
 @cli.command()
@@ -352,14 +363,14 @@ def calibrate(
 ) -> None:
     """Measure what milestones and their controls do on many seeds, and put it on record."""
     _pin_blas_threads()
-    from harness import calibration
+    from harness import calibrating, on_record
     from harness.session import prepared
 
     for outline in prepared(_names_or_all(names, everything), "numpy"):
-        measured = calibration.calibrate(outline, seeds, control_seeds, jobs or _cpus())
+        measured = calibrating.calibrate(outline, seeds, control_seeds, jobs or _cpus())
         name = outline.config.name
-        file = out / name / "calibration.json" if out else calibration.file_for(name)
-        calibration.save(measured, file)
+        file = out / name / "calibration.json" if out else on_record.file_for(name)
+        on_record.save(measured, file)
         band = measured["accuracy"]
         passed = seeds - len(measured["failing_seeds"])
         _echo(

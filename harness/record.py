@@ -1,6 +1,6 @@
-"""`RunRecord`: what was observed while one milestone trained, as plain numbers.
+"""What was observed, as plain numbers: `RunRecord` of a training, `EngineRecord` of an engine.
 
-Training and probes fill it, checks judge it. It needs no engine to be read.
+Training, watches and probes fill them, checks judge them. They need no engine to be read.
 """
 
 from __future__ import annotations
@@ -9,6 +9,29 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
+
+from harness.measurement import Measurement
+
+
+@dataclass
+class Probed:
+    """What became of each probe that was asked for, by name: exactly one of the three."""
+
+    measured: dict[str, list[Measurement]] = field(default_factory=dict)
+    # Why there was nothing to measure.
+    unmeasurable: dict[str, str] = field(default_factory=dict)
+    # The traceback of a probe that raised.
+    crashed: dict[str, str] = field(default_factory=dict)
+    # Wall-clock seconds of each.
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class EngineRecord:
+    """What the probes saw of an engine itself, apart from any milestone."""
+
+    backend: str
+    probed: Probed = field(default_factory=Probed)
 
 
 @dataclass
@@ -45,7 +68,11 @@ class RunRecord:
     # sha256 over the final parameters and the loss of every step: equal runs have equal digests
     digest: str = ""
     data_digest: str = ""
-    # wall-clock seconds by phase: building, training, watching, evaluating
+    # layer types, loss, optimizer and ops that the model is made of
+    uses: list[str] = field(default_factory=list)
+    # what the probes saw of the model before the first step
+    probed: Probed = field(default_factory=Probed)
+    # wall-clock seconds by phase: probing, building, training, watching, evaluating
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property

@@ -14,8 +14,17 @@ from harness.checks.loss import first_and_last
 from harness.checks.tensors import tensor_verdicts
 from harness.config import MilestoneConfig
 from harness.errors import JobCrashedError, JobError
-from harness.record import RunRecord
-from harness.scorecard import Accuracy, Loss, ParameterRow, Result, Tensors, VerdictRow, overall
+from harness.record import EngineRecord, RunRecord
+from harness.scorecard import (
+    Accuracy,
+    EngineResult,
+    Loss,
+    ParameterRow,
+    Result,
+    Tensors,
+    VerdictRow,
+    overall,
+)
 
 
 def judged_result(
@@ -64,24 +73,43 @@ def judged_result(
         planned_steps=record.planned_steps,
         seconds={phase: round(seconds, 6) for phase, seconds in record.seconds.items()},
         digest=record.digest,
+        uses=record.uses,
     )
+
+
+def engine_result(record: EngineRecord, verdicts: Iterable[Verdict]) -> EngineResult:
+    """The result of a look at the engine itself."""
+    ordered = sorted(verdicts, key=lambda verdict: verdict.stage)
+    return EngineResult(
+        backend=record.backend,
+        status=overall(verdict.status for verdict in ordered),
+        verdicts=[_row(verdict) for verdict in ordered],
+        seconds={name: round(spent, 6) for name, spent in record.probed.seconds.items()},
+    )
+
+
+def failed_engine_result(backend: str, error: JobError) -> EngineResult:
+    """The result of an engine that did not survive being looked at, with its cause."""
+    return EngineResult(backend=backend, status="error", verdicts=[_no_verdict(error)])
 
 
 def failed_result(config: MilestoneConfig, seed: int, backend: str, error: JobError) -> Result:
     """The result of a run without a verdict, with its cause."""
-    evidence = {"traceback": error.details} if isinstance(error, JobCrashedError) else {}
     return Result(
         **_identity(config, seed, backend),
         status="error",
-        verdicts=[
-            VerdictRow(
-                check="runs", status="error", reason=error.message, hint=error.hint,
-                evidence={"kind": type(error).__name__, **evidence},
-            )
-        ],
+        verdicts=[_no_verdict(error)],
         tensors=_tensors(config),
         accuracy=Accuracy(target=config.targets.accuracy),
         loss=Loss(floor=config.targets.loss_floor),
+    )
+
+
+def _no_verdict(error: JobError) -> VerdictRow:
+    evidence = {"traceback": error.details} if isinstance(error, JobCrashedError) else {}
+    return VerdictRow(
+        check="runs", status="error", reason=error.message, hint=error.hint,
+        evidence={"kind": type(error).__name__, **evidence},
     )  # fmt: skip
 
 

@@ -7,12 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
 
-from harness import backends, datasets
-from harness.checks import judge
+from harness import backends, on_record, probes
+from harness.checks import judge, probes_for
 from harness.config import MilestoneConfig
 from harness.errors import ConfigError, JobError, JobNotRunError
+from harness.faults import planted
 from harness.preparation import prepare
-from harness.record import RunRecord
+from harness.probes.specimen import Specimen
+from harness.record import EngineRecord, RunRecord
 from harness.results import failed_result, judged_result
 from harness.scorecard import Result
 from harness.training import train
@@ -20,11 +22,27 @@ from harness.training import train
 
 @dataclass(frozen=True)
 class Job:
-    """One training run: all that a process needs to know, small and picklable."""
+    """One training run: all that a process needs to know, small and picklable.
+
+    `probes` look at the model before it is trained. `checks` names those to judge by, all
+    when None. `fault` is a planted bug.
+    """
 
     config: MilestoneConfig
     seed: int
     backend: str = "numpy"
+    probes: tuple[str, ...] = ()
+    checks: frozenset[str] | None = None
+    fault: str | None = None
+
+
+@dataclass(frozen=True)
+class EngineJob:
+    """One look at an engine itself."""
+
+    backend: str
+    probes: tuple[str, ...]
+    fault: str | None = None
 
 
 @dataclass(frozen=True)
@@ -36,10 +54,23 @@ class Outcome:
     record: RunRecord | None = None
 
 
-def plan(configs: Sequence[MilestoneConfig], seeds: Iterable[int], backend: str) -> list[Job]:
-    """One job for each milestone and seed, milestone by milestone."""
+def plan(
+    configs: Sequence[MilestoneConfig],
+    seeds: Iterable[int],
+    backend: str,
+    checks: frozenset[str] | None = None,
+) -> list[Job]:
+    """One job for each milestone and seed, milestone by milestone.
+
+    Probes look at the first seed only: what they see is the same on all others.
+    """
     seeds = list(seeds)
-    return [Job(config, seed, backend) for config in configs for seed in seeds]
+    needed = probes_for("milestone", checks)
+    return [
+        Job(config, seed, backend, needed if seed == seeds[0] else (), checks)
+        for config in configs
+        for seed in seeds
+    ]
 
 
 def rehearse(job: Job) -> ConfigError | None:
@@ -55,8 +86,22 @@ def rehearse(job: Job) -> ConfigError | None:
 
 
 def execute(job: Job) -> RunRecord:
-    """Train one milestone on one seed; runs the same in any process."""
-    return train(job.config, backends.load(job.backend), datasets.load(job.config), job.seed)
+    """Probe and train one milestone on one seed; runs the same in any process."""
+    with planted(job.fault, job.backend) as ground:
+        config, dataset = ground.of(job.config)
+        specimen = Specimen(config, ground.backend, dataset, job.seed)
+        probed = probes.examine("milestone", job.probes, specimen)
+        uses = specimen.uses()
+        record = train(config, ground.backend, dataset, job.seed)
+    record.probed, record.uses = probed, uses
+    record.seconds["probing"] = sum(probed.seconds.values())
+    return record
+
+
+def examine_engine(job: EngineJob) -> EngineRecord:
+    """Probe an engine apart from any milestone; runs the same in any process."""
+    with planted(job.fault, job.backend) as ground:
+        return EngineRecord(job.backend, probes.examine("engine", job.probes, ground.backend))
 
 
 def run(
@@ -91,7 +136,8 @@ def _outcome(job: Job, future: Future[RunRecord]) -> Outcome:
     error = future.exception()
     if error is None:
         record = future.result()
-        return Outcome(job, judged_result(job.config, record, judge(job.config, record)), record)
+        verdicts = judge(job.config, record, on_record.load(job.config.name), job.checks)
+        return Outcome(job, judged_result(job.config, record, verdicts), record)
     if not isinstance(error, JobError):
         raise error
     return without_verdict(job, error)

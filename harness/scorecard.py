@@ -23,10 +23,11 @@ from harness.provenance import Provenance
 from harness.record import RunRecord
 
 SCHEMA_NAME = "harness.scorecard"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FILE_NAME = "scorecard.json"
 CURVES_NAME = "curves.npz"
 Status = Literal["pass", "fail", "error"]
+VerdictStatus = Literal["pass", "fail", "error", "skip"]
 
 
 class _Model(BaseModel):
@@ -35,10 +36,10 @@ class _Model(BaseModel):
 
 
 class VerdictRow(_Model):
-    """The answer of one check."""
+    """The answer of one check; "skip" is one that was not run, and why."""
 
     check: str
-    status: Status
+    status: VerdictStatus
     reason: str
     hint: str = ""
     # Numbers, labels or a traceback: whatever the check found worth keeping.
@@ -102,6 +103,17 @@ class Result(_Model):
     planned_steps: int = 0
     seconds: dict[str, float] = {}
     digest: str = ""
+    # Layer types, loss, optimizer and ops that the model is made of.
+    uses: list[str] = []
+
+
+class EngineResult(_Model):
+    """What the probes found of the engine itself, apart from any milestone."""
+
+    backend: str
+    status: Status
+    verdicts: list[VerdictRow]
+    seconds: dict[str, float] = {}
 
 
 class Scorecard(_Model):
@@ -111,6 +123,8 @@ class Scorecard(_Model):
     created: str
     status: Status
     provenance: Provenance
+    # None where no check of the engine was asked for.
+    engine: EngineResult | None = None
     results: list[Result]
 
     @property
@@ -119,19 +133,23 @@ class Scorecard(_Model):
         return {"pass": 0, "fail": 1, "error": 3}[self.status]
 
 
-def assemble(results: list[Result], provenance: Provenance) -> Scorecard:
+def assemble(
+    results: list[Result], provenance: Provenance, engine: EngineResult | None = None
+) -> Scorecard:
     """The scorecard of these results, made now. It passes only if all of them do."""
+    statuses = [result.status for result in results] + ([engine.status] if engine else [])
     return Scorecard(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        status=overall(result.status for result in results),
+        status=overall(statuses),
         provenance=provenance,
+        engine=engine,
         results=results,
     )
 
 
-def overall(statuses: Iterable[Status]) -> Status:
-    """pass only if there are some and all pass; a failure counts before an error."""
-    found = set(statuses)
+def overall(statuses: Iterable[str]) -> Status:
+    """pass only if some were judged and all pass; a failure counts before an error."""
+    found = set(statuses) - {"skip"}
     if found == {"pass"}:
         return "pass"
     return "fail" if "fail" in found else "error"
@@ -187,7 +205,8 @@ def _curves(record: RunRecord) -> Mapping[str, np.ndarray]:
 
 
 # From version n to n + 1. Older scorecards are read through these, one after the other.
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+# Version 2 added `engine`, `uses` and checks that were not run; all have defaults.
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: dict}
 
 
 def load(path: Path) -> Scorecard:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +12,26 @@ from typing import TypeVar
 
 from harness import backends, config
 from harness.backends.base import Backend
+from harness.checks import chosen, judge_engine, probes_for
 from harness.config import MilestoneConfig
 from harness.errors import ConfigError, JobError, Problem, UsageError
 from harness.executors import IsolatedExecutor
 from harness.preparation import Outline, known_to, load_data, prepare
 from harness.provenance import gather
-from harness.runner import Job, Outcome, in_order, plan, rehearse, run, without_verdict
-from harness.scorecard import Scorecard, assemble, open_folder, save
+from harness.record import EngineRecord
+from harness.results import engine_result, failed_engine_result
+from harness.runner import (
+    EngineJob,
+    Job,
+    Outcome,
+    examine_engine,
+    in_order,
+    plan,
+    rehearse,
+    run,
+    without_verdict,
+)
+from harness.scorecard import EngineResult, Scorecard, assemble, open_folder, save
 
 T = TypeVar("T")
 
@@ -35,6 +48,8 @@ class Request:
     timeout: float | None = None
     changes: Sequence[str] = ()
     fail_fast: bool = False
+    checks: Sequence[str] = ()
+    skip: Sequence[str] = ()
     blas_threads: int | None = None
 
 
@@ -57,12 +72,14 @@ def run_session(
     Raises a HarnessError before anything is trained or overwritten when the request
     cannot be met. `on_start` hears how many jobs there are, `on_outcome` of each.
     """
+    names = chosen(request.checks, request.skip)
     configs = _load_all(request.names, backends.load(request.backend), request.changes)
     data = _load_data(configs)
-    jobs = plan(configs, request.seeds, request.backend)
-    outcomes, interrupted = _run(jobs, request, on_start, on_outcome)
+    jobs = plan(configs, request.seeds, request.backend, names)
+    ran = _run(jobs, EngineJob(request.backend, probes_for("engine", names)), request,
+               on_start, on_outcome)  # fmt: skip
     scorecard = assemble(
-        [outcome.result for outcome in outcomes],
+        [outcome.result for outcome in ran.outcomes],
         gather(
             backend=request.backend,
             seeds=request.seeds,
@@ -71,9 +88,10 @@ def run_session(
             modified=request.changes,
             blas_threads=request.blas_threads,
         ),
+        ran.engine,
     )
-    records = [outcome.record for outcome in outcomes if outcome.record is not None]
-    return Finished(scorecard, save(scorecard, records, request.out), interrupted)
+    records = [outcome.record for outcome in ran.outcomes if outcome.record is not None]
+    return Finished(scorecard, save(scorecard, records, request.out), ran.interrupted)
 
 
 def prepared(names: Sequence[str], backend: str, changes: Sequence[str] = ()) -> list[Outline]:
@@ -130,20 +148,31 @@ def _raise_together(errors: Sequence[ConfigError]) -> None:
         raise ConfigError([each for error in errors for each in error.problems], " ".join(hints))
 
 
+@dataclass(frozen=True)
+class _Ran:
+    """All outcomes in order, the engine's own result, and whether the user interrupted."""
+
+    outcomes: list[Outcome]
+    engine: EngineResult | None
+    interrupted: bool
+
+
 def _run(
     jobs: Sequence[Job],
+    engine_job: EngineJob,
     request: Request,
     on_start: Callable[[int], None],
     on_outcome: Callable[[Outcome], None],
-) -> tuple[list[Outcome], bool]:
-    """All outcomes in order, and whether the user interrupted."""
+) -> _Ran:
     executor = IsolatedExecutor(request.jobs, request.timeout)
     outcomes: list[Outcome] = []
     interrupted = False
+    looked: Future[EngineRecord] | None = None
     try:
         broken = _rehearse(jobs, executor)
         open_folder(request.out)
         on_start(len(jobs))
+        looked = executor.submit(examine_engine, engine_job) if engine_job.probes else None
         outcomes += [without_verdict(job, broken[job.config.name]) for job in jobs
                      if job.config.name in broken]  # fmt: skip
         fit = [job for job in jobs if job.config.name not in broken]
@@ -151,6 +180,8 @@ def _run(
         for outcome in run(fit, executor, request.jobs, request.fail_fast):
             outcomes.append(outcome)
             on_outcome(outcome)
+        if looked:
+            wait([looked])
     except KeyboardInterrupt:
         with suppress(ValueError):  # only the main thread may say so
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one must not lose the results
@@ -158,7 +189,19 @@ def _run(
     finally:
         executor.shutdown(cancel_futures=True)
     why_not = "interrupted" if interrupted else "stopped after the first failure (--fail-fast)"
-    return in_order(jobs, outcomes, why_not), interrupted
+    return _Ran(in_order(jobs, outcomes, why_not), _engine(looked, jobs), interrupted)
+
+
+def _engine(looked: Future[EngineRecord] | None, jobs: Sequence[Job]) -> EngineResult | None:
+    """The engine's result, when it was looked at."""
+    if looked is None or looked.cancelled():
+        return None
+    error = looked.exception()
+    if error is None:
+        return engine_result(looked.result(), judge_engine(looked.result(), jobs[0].checks))
+    if not isinstance(error, JobError):
+        raise error
+    return failed_engine_result(jobs[0].backend, error)
 
 
 def _rehearse(jobs: Sequence[Job], executor: Executor) -> dict[str, JobError]:

@@ -15,10 +15,10 @@ from harness.datasets.base import Dataset
 from harness.evaluation import Evaluation
 from harness.metrics import LOSSES, targets_for
 from harness.model import Model, build
-from harness.probes.gradients import GradientWatch
-from harness.probes.losses import LossWatch
 from harness.record import RunRecord
 from harness.streams import stream
+from harness.watches.gradients import GradientWatch
+from harness.watches.losses import LossWatch
 
 
 def train(config: MilestoneConfig, backend: Backend, dataset: Dataset, seed: int) -> RunRecord:
@@ -141,7 +141,13 @@ class _Clock:
     """Wall-clock seconds by phase: `lap` books the time since the last one."""
 
     def __init__(self) -> None:
-        self.seconds = {"building": 0.0, "training": 0.0, "watching": 0.0, "evaluating": 0.0}
+        self.seconds = {
+            "probing": 0.0,
+            "building": 0.0,
+            "training": 0.0,
+            "watching": 0.0,
+            "evaluating": 0.0,
+        }
         self._last = perf_counter()
 
     def lap(self, phase: str) -> None:

@@ -7,6 +7,7 @@ With this package one can
     build models of layers                              nn
     train them                                          optim
     check a gradient against finite differences         gradcheck
+    see every tensor that a model makes, and where      tracing
 
 Where it is smaller than PyTorch: `max` gives values only, like amax; losses have no
 `ignore_index` and no `reduction="none"`; `MultiHeadAttention` has separate projections.
@@ -16,7 +17,7 @@ from harness.autograd import nn, ops, optim
 from harness.autograd.errors import AutogradError, GraphError, ShapeError
 from harness.autograd.function import Function
 from harness.autograd.gradcheck import gradcheck
-from harness.autograd.tensor import Tensor, no_grad
+from harness.autograd.tensor import Tensor, no_grad, tracing
 
 __all__ = [
     "AutogradError",
@@ -29,4 +30,5 @@ __all__ = [
     "no_grad",
     "ops",
     "optim",
+    "tracing",
 ]

@@ -7,9 +7,11 @@ x.grad                                          # array([[2., 4.]], dtype=float3
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -70,6 +72,8 @@ class Tensor:
         self._grad_buffer = None
         self._flat = None
         self._keeps_grad = False
+        if _graph.made is not None:
+            _note(self)
 
     @staticmethod
     def from_op(data: np.ndarray, function: Function) -> Tensor:
@@ -88,6 +92,8 @@ class Tensor:
                     out.requires_grad = True
                     out._grad_fn = function
                     break
+        if _graph.made is not None:
+            _note(out)
         return out
 
     # --- what it is -------------------------------------------------------------------
@@ -333,10 +339,16 @@ def _as_array(data: object, requires_grad: bool, dtype: npt.DTypeLike | None) ->
     return array
 
 
+# The lines that led to a tensor, innermost first: (file, line, function) of each.
+Stack = tuple[tuple[str, int, str], ...]
+_DEEPEST = 12
+
+
 class _Graph(threading.local):
-    """Whether ops of this thread build a graph."""
+    """Whether ops of this thread build a graph, and what they made while somebody traces."""
 
     is_recorded = True
+    made: list[tuple[Tensor, Stack]] | None = None
 
 
 _graph = _Graph()
@@ -353,3 +365,26 @@ def no_grad() -> Iterator[None]:
         yield
     finally:
         _graph.is_recorded = before
+
+
+@contextmanager
+def tracing() -> Iterator[list[tuple[Tensor, Stack]]]:
+    """Inside this block every tensor of this thread is noted with the lines that made it."""
+    before, _graph.made = _graph.made, []
+    try:
+        yield _graph.made
+    finally:
+        _graph.made = before
+
+
+def _note(tensor: Tensor) -> None:
+    frame = sys._getframe(1)
+    while frame.f_code.co_filename == __file__ and frame.f_back:
+        frame = frame.f_back
+    stack: list[tuple[str, int, str]] = []
+    walker: FrameType | None = frame
+    while walker is not None and len(stack) < _DEEPEST:
+        stack.append((walker.f_code.co_filename, walker.f_lineno, walker.f_code.co_qualname))
+        walker = walker.f_back
+    if _graph.made is not None:
+        _graph.made.append((tensor, tuple(stack)))

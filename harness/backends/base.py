@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -28,6 +29,58 @@ class Namespace:
     layers: Mapping[str, Factory]
     losses: Mapping[str, Factory]
     optimizers: Mapping[str, Factory]
+    # Ops as functions of tensors ("softmax", "matmul"); an engine may offer none.
+    ops: Mapping[str, Factory] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A line of code: its file, its number, and the function that it stands in."""
+
+    file: str
+    line: int
+    function: str
+
+    def __str__(self) -> str:
+        return f"{shown_path(self.file)}:{self.line}"
+
+
+def shown_path(file: str) -> str:
+    """The path as a reader or CI wants it: from the current folder where that is shorter."""
+    try:
+        return str(Path(file).relative_to(Path.cwd()))
+    except ValueError:
+        return file
+
+
+@dataclass(frozen=True)
+class Event:
+    """One tensor that came into being while a model ran.
+
+    `key` and `inputs` are the id() of engine tensors. `op` is the class of the backward
+    function and `inputs` what that function links to; both empty for a tensor that carries
+    no history. `places` is the stack that made it, innermost first, without the engine's
+    tensor class itself; `apply` is where the backward half of the op is written.
+    """
+
+    key: int
+    array: np.ndarray
+    op: str
+    inputs: tuple[int, ...]
+    places: tuple[Place, ...]
+    apply: Place | None
+
+
+@dataclass(frozen=True)
+class Trace:
+    """All tensors that a call made, in order, and what it returned.
+
+    Holds the tensors themselves, so that no id() is given twice.
+    """
+
+    events: tuple[Event, ...]
+    output: EngineTensor
+    tensors: tuple[EngineTensor, ...]
 
 
 def lay_out(arrays: Sequence[np.ndarray], out: np.ndarray) -> None:
@@ -63,8 +116,26 @@ class Backend(Protocol):
         Returns the positions of the parameters without one.
         """
 
-    def backward(self, loss: EngineTensor) -> None:
-        """Send gradients from the loss to the parameters; nothing when no graph leads there."""
+    def backward(self, output: EngineTensor, gradient: np.ndarray | None = None) -> None:
+        """Send gradients from a tensor to all leaves; nothing when no graph leads there.
+
+        `gradient` is the gradient of the output itself, needed unless it is one number.
+        """
+
+    def leaf(self, array: np.ndarray) -> EngineTensor:
+        """A tensor of the array's dtype that wants a gradient, as a parameter does."""
+
+    def gradient(self, tensor: EngineTensor) -> np.ndarray | None:
+        """The gradient that arrived at a leaf or a parameter, if one did."""
+
+    def set_value(self, parameter: Parameter, array: np.ndarray) -> None:
+        """Give a parameter other numbers, and with them their dtype."""
+
+    def set_gradient(self, parameter: Parameter, array: np.ndarray | None) -> None:
+        """Put a gradient where backward() would have put it."""
+
+    def trace(self, call: Callable[[], EngineTensor]) -> Trace | None:
+        """Call, and note every tensor that is made; None when the engine cannot tell."""
 
     def set_lr(self, optimizer: Optimizer, lr: float) -> None:
         """Change the learning rate from the next step on."""

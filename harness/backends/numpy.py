@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 import numpy as np
 
 import harness
-from harness.autograd import Tensor, nn, no_grad, optim
-from harness.backends.base import Layer, Namespace, lay_out
+from harness.autograd import Tensor, nn, no_grad, ops, optim, tracing
+from harness.autograd.tensor import Stack
+from harness.backends.base import Event, Layer, Namespace, Place, Trace, lay_out
 
 _LOSSES = ("CrossEntropyLoss", "BCEWithLogitsLoss", "MSELoss")
 
@@ -24,6 +25,7 @@ class NumpyBackend:
                 if name not in (*_LOSSES, "Module", "Parameter")},
         losses={name: getattr(nn, name) for name in _LOSSES},
         optimizers={"SGD": optim.SGD, "Adam": optim.Adam, "AdamW": optim.AdamW},
+        ops={name: getattr(ops, name) for name in ops.__all__ if name != "Key"},
     )  # fmt: skip
 
     def tensor(self, array: np.ndarray) -> Tensor:
@@ -56,9 +58,30 @@ class NumpyBackend:
         lay_out(grads, out)
         return [i for i, parameter in enumerate(parameters) if parameter.grad is None]
 
-    def backward(self, loss: Tensor) -> None:
-        if loss.in_graph:
-            loss.backward()
+    def backward(self, output: Tensor, gradient: np.ndarray | None = None) -> None:
+        if output.in_graph:
+            output.backward(gradient)
+
+    def leaf(self, array: np.ndarray) -> Tensor:
+        return Tensor(array, requires_grad=True)
+
+    def gradient(self, tensor: Tensor) -> np.ndarray | None:
+        return tensor.grad
+
+    def set_value(self, parameter: Tensor, array: np.ndarray) -> None:
+        parameter.data = array
+
+    def set_gradient(self, parameter: Tensor, array: np.ndarray | None) -> None:
+        parameter.grad = array
+
+    def trace(self, call: Callable[[], Tensor]) -> Trace:
+        with tracing() as made:
+            output = call()
+        return Trace(
+            tuple(_event(tensor, stack) for tensor, stack in made),
+            output,
+            tuple(tensor for tensor, _ in made),
+        )
 
     def set_lr(self, optimizer: optim.Optimizer, lr: float) -> None:
         optimizer.lr = lr
@@ -73,6 +96,17 @@ class NumpyBackend:
 
     def no_grad(self) -> AbstractContextManager[None]:
         return no_grad()
+
+
+def _event(tensor: Tensor, stack: Stack) -> Event:
+    function = tensor._grad_fn
+    places = tuple(Place(*frame) for frame in stack)
+    if function is None:
+        return Event(id(tensor), tensor.data, "", (), places, None)
+    code = getattr(type(function).apply, "__code__", None)
+    apply = Place(code.co_filename, code.co_firstlineno, code.co_qualname) if code else None
+    inputs = tuple(map(id, function.saved_tensors))
+    return Event(id(tensor), tensor.data, type(function).__name__, inputs, places, apply)
 
 
 BACKEND = NumpyBackend()

@@ -1,1 +1,45 @@
-"""Probes measure a live model and write numbers into the record; they judge nothing."""
+"""Probes measure a live engine or model before it is trained; they judge nothing.
+
+A probe is a file in `engine/` (it gets a backend) or in `milestone/` (it gets a Specimen) with
+a function `measure` that gives Measurements; the file's name is the probe's name.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from importlib import import_module
+from pkgutil import iter_modules
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from harness.measurement import Measurement, NotMeasurableError
+from harness.record import Probed
+
+# `Any` stands for a Backend in engine/ and for a Specimen in milestone/.
+Measure = Callable[[Any], Iterable[Measurement]]
+
+
+def available(kind: str) -> list[str]:
+    """The names of all probes of "engine" or "milestone"."""
+    package = import_module(f"{__name__}.{kind}")
+    return [module.name for module in iter_modules(package.__path__)]
+
+
+def examine(kind: str, names: Sequence[str], subject: Any) -> Probed:
+    """What each of these probes saw of `subject`. One that raises stops none of the others."""
+    probed = Probed()
+    for name in names:
+        measure: Measure = import_module(f"{__name__}.{kind}.{name}").measure
+        start = perf_counter()
+        try:
+            with np.errstate(all="ignore"):  # what overflows is measured, not printed
+                probed.measured[name] = list(measure(subject))
+        except NotMeasurableError as reason:
+            probed.unmeasurable[name] = str(reason)
+        except Exception:  # a broken engine may raise anything
+            probed.crashed[name] = traceback.format_exc()
+        probed.seconds[name] = perf_counter() - start
+    return probed

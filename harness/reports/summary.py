@@ -98,11 +98,11 @@ def failures(scorecard: Scorecard) -> list[Failure]:
     """What did not pass, seeds of one milestone with one cause together."""
     found: dict[tuple[str, str], Failure] = {}
     for result in scorecard.results:
-        bad = [verdict for verdict in result.verdicts if verdict.status != "pass"]
+        bad = [verdict for verdict in result.verdicts if verdict.status in ("fail", "error")]
         if not bad:
             continue
         cause = bad[0]  # verdicts come in the order of causes
-        same = cause.evidence.get("kind") or cause.evidence.get("tensors")
+        same = [cause.evidence.get(key) for key in ("kind", "tensors", "culprits")]
         key = (result.milestone, f"{cause.check} {same}")
         if key in found:
             found[key].seeds.append(result.seed)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.calibration import calibrate
+from harness.calibrating import calibrate
 from harness.scorecard import load
 from harness.session import prepared
 from tests.examples import ROOT

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from harness import calibration, config
+from harness import config
+from harness.on_record import SCHEMA
 from harness.preparation import Outline
 from harness.reports import outline as report
 from harness.session import prepared
@@ -50,7 +51,7 @@ def test_config_is_named_like_its_file(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_calibration_is_of_the_current_config_and_data(name: str) -> None:
     found, current = on_record(name), outline(name)
-    assert found["schema"] == calibration.SCHEMA
+    assert found["schema"] == SCHEMA
     assert found["milestone"] == name
     assert found["config"] == current.config.digest
     assert found["data"] == current.dataset.digest
@@ -110,7 +111,7 @@ def test_readme_gives_the_measured_bands(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_readme_draws_the_current_shapes(name: str) -> None:
     """What stands there is what `harness show` prints."""
-    shown = report.render(outline(name), calibration.load(name)).strip()
+    shown = report.render(outline(name), on_record.load(name)).strip()
     block = re.search(rf"\$ harness show {name}\n(.*?)```", readme(name), flags=re.DOTALL)
     assert block is not None
     assert block[1].strip() == shown

@@ -10,8 +10,8 @@ import pytest
 from harness import backends
 from harness.autograd import Tensor, nn, optim
 from harness.metrics import LOSSES, cross_entropy
-from harness.probes.gradients import GradientWatch
-from harness.probes.losses import LossWatch
+from harness.watches.gradients import GradientWatch
+from harness.watches.losses import LossWatch
 
 BACKEND = backends.load("numpy")
 # Norms are sums of a few hundred squares in the engine's precision.

@@ -1,34 +1,25 @@
 """What a milestone does on many seeds of a correct engine, measured and put on record.
 
-`calibrate` trains it on every seed, and each of its controls on some; `save` writes
-`milestones/<name>/calibration.json`.
+`calibrate` trains it on every seed, and each of its controls on some.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from harness.atomic_files import write_text
 from harness.checks.accuracy import steps_to
 from harness.checks.loss import first_and_last
 from harness.config import MilestoneConfig
 from harness.errors import JobError
 from harness.executors import IsolatedExecutor
+from harness.on_record import SCHEMA, Json
 from harness.preparation import Outline
 from harness.record import RunRecord
-from harness.resources import root
 from harness.runner import Job, Outcome, run
 
-SCHEMA = "harness.calibration/1"
 _QUANTILES = {"lowest": 0.0, "low": 0.01, "median": 0.5, "high": 0.99, "highest": 1.0}
-
-# Plain JSON: a calibration is written once and read by people, reports and tests.
-Json = dict[str, Any]
 
 
 def calibrate(
@@ -126,23 +117,3 @@ def _curve(records: Sequence[RunRecord]) -> Json:
             for name in ("low", "median", "high")
         },
     }
-
-
-def file_for(name: str) -> Path:
-    """Where the calibration of a shipped milestone is kept."""
-    return root("milestones") / name / "calibration.json"
-
-
-def save(calibration: Json, file: Path) -> None:
-    """Write a calibration, whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_text(file, json.dumps(calibration, indent=1) + "\n")
-
-
-def load(name: str) -> Json | None:
-    """The calibration on record for a milestone; None when there is none."""
-    file = file_for(name)
-    if not file.exists():
-        return None
-    found: Json = json.loads(file.read_text(encoding="utf-8"))
-    return found

@@ -1,0 +1,78 @@
+"""`Ground`: where a fault is planted, for one job, and taken out again afterwards.
+
+Most faults swap an entry of the namespace. What has no name there, the inside of an op or
+of the training loop, is patched in this process, through `patch` and `replace` only.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from copy import copy
+from dataclasses import replace
+from typing import Any
+
+from harness import datasets
+from harness.backends.base import Backend, Factory
+from harness.config import MilestoneConfig
+from harness.datasets.base import Dataset
+
+_MISSING = object()
+
+
+class Ground:
+    """One job's own backend, config and data, and what was patched in its process."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = copy(backend)
+        self._change_config: Callable[[MilestoneConfig], MilestoneConfig] = lambda config: config
+        self._change_data: Callable[[Dataset], Dataset] = lambda dataset: dataset
+        self._undo: list[tuple[Any, str, Any]] = []
+
+    def of(self, config: MilestoneConfig) -> tuple[MilestoneConfig, Dataset]:
+        """The config and the data that the job works on."""
+        changed = self._change_config(config)
+        return changed, self._change_data(datasets.load(changed))
+
+    # --- ways to plant ------------------------------------------------------------------
+
+    def swap(self, kind: str, name: str, factory: Factory) -> None:
+        """Another factory for one name; `kind` is layers, losses, optimizers or ops."""
+        space = self.backend.namespace
+        entries = {**getattr(space, kind), name: factory}
+        self.backend.namespace = replace(space, **{kind: entries})
+
+    def change_config(self, change: Callable[[MilestoneConfig], MilestoneConfig]) -> None:
+        """The job trains another config than it says."""
+        self._change_config = change
+
+    def change_data(self, change: Callable[[Dataset], Dataset]) -> None:
+        """The job trains on other data than the recipe gives."""
+        self._change_data = change
+
+    def patch(self, owner: Any, name: str, value: Any) -> None:
+        """Set an attribute of a class, a module or an object until the job ends."""
+        self._undo.append((owner, name, vars(owner).get(name, _MISSING)))
+        setattr(owner, name, value)
+
+    def replace(self, function: Any, replacement: Any) -> None:
+        """`replacement` wherever the harness or the namespace holds `function`."""
+        modules = [m for name, m in sys.modules.items() if name.split(".")[0] == "harness"]
+        for module in modules:
+            for name, value in list(vars(module).items()):
+                if value is function:
+                    self.patch(module, name, replacement)
+        space = self.backend.namespace
+        for kind in ("layers", "losses", "optimizers", "ops"):
+            for name, value in getattr(space, kind).items():
+                if value is function:
+                    self.swap(kind, name, replacement)
+
+    def restore(self) -> None:
+        """Take out whatever was patched, last first."""
+        while self._undo:
+            owner, name, before = self._undo.pop()
+            if before is _MISSING:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, before)

@@ -1,0 +1,1 @@
+"""Probes of an engine itself: each `measure(backend)` gives Measurements."""

@@ -1,0 +1,1 @@
+"""Probes of one milestone's model: each `measure(specimen)` gives Measurements."""

@@ -1,0 +1,77 @@
+"""`Specimen`: one milestone laid out for probes, which build as many fresh models as they like."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.backends.base import Backend, EngineTensor
+from harness.config import MilestoneConfig
+from harness.datasets.base import Dataset
+from harness.metrics import LOSSES, targets_for
+from harness.model import Model, build
+from harness.streams import stream
+
+# How far from its start a model is looked at: a share of each tensor's own size. Some faults
+# are exact at the start (a gamma of 1, a bias of 0), and so are some kinks.
+JITTER = 0.1
+
+
+@dataclass(frozen=True)
+class Specimen:
+    """A milestone, an engine, its data and a seed."""
+
+    config: MilestoneConfig
+    backend: Backend
+    dataset: Dataset
+    seed: int
+
+    def model(self) -> Model:
+        """The model as training starts with it; equal at every call."""
+        return build(self.config.layers, self.backend, self.seed)
+
+    def wide_model(self) -> Model:
+        """The model in float64, every tensor a little away from where it starts."""
+        model = self.model()
+        rng = self.rng("jitter")
+        for parameter in model.parameters.values():
+            (array,) = self.backend.arrays([parameter])
+            wide = array.astype(np.float64)
+            size = max(float(np.sqrt(np.mean(wide * wide))) if wide.size else 0.0, JITTER)
+            jitter = JITTER * size * rng.standard_normal(wide.shape)
+            self.backend.set_value(parameter, wide + jitter)
+        return model
+
+    def uses(self) -> list[str]:
+        """What the model is made of: layer types, loss, optimizer, and ops where known."""
+        model, training = self.model(), self.config.training
+        x, _ = self.examples(2)
+        trace = self.backend.trace(lambda: model(self.backend.tensor(x)))
+        ops = [event.places[0].function for event in trace.events if event.op] if trace else []
+        types = [leaf.type for node in model.nodes for leaf in (node, *node.leaves())]
+        return sorted({training.loss, training.optimizer, *types, *ops})
+
+    def rng(self, *name: str) -> np.random.Generator:
+        """A stream of random numbers for a probe."""
+        return stream(self.seed, "probe", *name)
+
+    def examples(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """At most `count` training examples, spread over all: x and y as training sees them."""
+        x, y = self.dataset.epoch(self.rng("data"))
+        rows = np.arange(min(count, len(x))) * len(x) // min(count, len(x))
+        return x[rows], y[rows]
+
+    def input(self, x: np.ndarray) -> EngineTensor:
+        """The engine's tensor for inputs: floats in float64, tokens as they are."""
+        return self.backend.tensor(x.astype(np.float64) if x.dtype.kind == "f" else x)
+
+    def outputs(self, model: Model, x: np.ndarray) -> np.ndarray:
+        """The model's logits for x in its present mode, without a graph."""
+        with self.backend.no_grad():
+            return self.backend.array(model(self.input(x)))
+
+    def loss(self, outputs: np.ndarray, y: np.ndarray) -> float:
+        """The harness's own mean loss of logits, in float64."""
+        name = self.config.training.loss
+        return float(LOSSES[name][0](outputs, targets_for(name, outputs, y)))

@@ -1,0 +1,1 @@
+"""Watches look on while a model trains and write numbers into its record; they judge nothing."""
