@@ -188,6 +188,7 @@ def _listed(text: str) -> list[str]:
 @click.option("--fail-fast", is_flag=True, help="Start nothing more after the first failure.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only when something does not pass.")
 @click.option("-v", "--verbose", is_flag=True, help="Print every check and every tensor.")
+@click.option("--profile", is_flag=True, help="Print where the time went.")
 @click.option("--no-progress", is_flag=True, help="No progress bar.")  # fmt: skip
 def run(
     names: tuple[str, ...],
@@ -204,6 +205,7 @@ def run(
     fail_fast: bool,
     quiet: bool,
     verbose: bool,
+    profile: bool,
     no_progress: bool,
 ) -> int:
     """Train milestones, check them, and write a scorecard."""
@@ -231,6 +233,10 @@ def run(
         _print_scorecard(finished.scorecard, format_, verbose)
         if format_ == "text":
             _echo(f"scorecard: {finished.file}")
+    if profile:
+        from harness.reports.profile import render
+
+        _echo(render(finished.scorecard), newline=False)
     return INTERRUPTED if finished.interrupted else finished.scorecard.exit_code
 
 

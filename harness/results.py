@@ -71,9 +71,10 @@ def judged_result(
         ),
         steps=record.steps,
         planned_steps=record.planned_steps,
-        seconds={phase: round(seconds, 6) for phase, seconds in record.seconds.items()},
+        seconds=_rounded(record.seconds),
         digest=record.digest,
         uses=record.uses,
+        probe_seconds=_rounded(record.probed.seconds),
     )
 
 
@@ -84,7 +85,7 @@ def engine_result(record: EngineRecord, verdicts: Iterable[Verdict]) -> EngineRe
         backend=record.backend,
         status=overall(verdict.status for verdict in ordered),
         verdicts=[_row(verdict) for verdict in ordered],
-        seconds={name: round(spent, 6) for name, spent in record.probed.seconds.items()},
+        seconds=_rounded(record.probed.seconds),
     )
 
 
@@ -111,6 +112,10 @@ def _no_verdict(error: JobError) -> VerdictRow:
         check="runs", status="error", reason=error.message, hint=error.hint,
         evidence={"kind": type(error).__name__, **evidence},
     )  # fmt: skip
+
+
+def _rounded(seconds: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(spent, 6) for name, spent in seconds.items()}
 
 
 def _finite(value: float) -> float | None:

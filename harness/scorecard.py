@@ -105,6 +105,8 @@ class Result(_Model):
     digest: str = ""
     # Layer types, loss, optimizer and ops that the model is made of.
     uses: list[str] = []
+    # Of each probe, by name; none on seeds that were not probed.
+    probe_seconds: dict[str, float] = {}
 
 
 class EngineResult(_Model):

@@ -14,7 +14,7 @@ from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any
 
-from harness.checks.base import Check, Scope, Verdict
+from harness.checks.base import NOT_ASKED_FOR, NOT_PROBED, Check, Scope, Verdict
 from harness.config import MilestoneConfig
 from harness.errors import UsageError, did_you_mean
 from harness.record import EngineRecord, Probed, RunRecord
@@ -99,13 +99,13 @@ def _verdict(
     check: Check, probed: Probed, names: frozenset[str] | None, observed: tuple[object, ...]
 ) -> Verdict:
     if names is not None and check.name not in names:
-        return check.skipped("not asked for")
+        return check.skipped(NOT_ASKED_FOR)
     if check.probe in probed.unmeasurable:
         return check.skipped(probed.unmeasurable[check.probe])
     if check.probe in probed.crashed:
         return _error(check, f"the probe '{check.probe}' failed", probed.crashed[check.probe])
     if check.probe and check.probe not in probed.measured:
-        return check.skipped(f"the probe '{check.probe}' looks at the first seed only")
+        return check.skipped(NOT_PROBED)
     try:
         return check(*observed)
     except Exception as error:  # whatever a check may raise, the others must be heard

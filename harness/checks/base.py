@@ -51,6 +51,12 @@ class Verdict:
     stage: Stage = Stage.GRADIENT
 
 
+# Why a check was not run that the user left out.
+NOT_ASKED_FOR = "not asked for"
+# Why one has nothing to judge on any seed but the first.
+NOT_PROBED = "its probe looks at the first seed only"
+
+
 class NotJudgedError(Exception):
     """Raised by a check that cannot judge this record, with the reason as its message."""
 

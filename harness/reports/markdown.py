@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from harness.reports.summary import failures, headline, lines
+from harness.reports.summary import engine_line, failures, headline, lines, not_run
 from harness.scorecard import Scorecard
 
 
 def render(scorecard: Scorecard) -> str:
     """A headline, every failure with its cause, and a table."""
     parts = [f"## {headline(scorecard)}", *_failures(scorecard), _table(scorecard)]
+    if line := engine_line(scorecard):
+        parts.append(_plain(line))
+    parts += [f"Not run: {_plain(sentence)}" for sentence in not_run(scorecard)]
     if scorecard.provenance.modified:
         parts.append(f"Modified: {_plain(', '.join(scorecard.provenance.modified))}")
     return "\n\n".join(parts) + "\n"
@@ -23,6 +26,8 @@ def _failures(scorecard: Scorecard) -> list[str]:
         if failure.consequences:
             names = ", ".join(verdict.check for verdict in failure.consequences)
             text += f"  \nTherefore also: {names}."
+        for spoiled in failure.spoils:
+            text += f"  \nTherefore {spoiled.where}: {_plain(spoiled.cause.reason)}"
         parts.append(text)
     return parts
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 
+from harness.checks.base import NOT_ASKED_FOR, NOT_PROBED
 from harness.errors import JobNotRunError
 from harness.scorecard import Result, Scorecard, VerdictRow
 
@@ -25,21 +26,29 @@ class Line:
     passed: bool
 
 
+# What every model goes through, whatever it is made of.
+_USED_BY_ALL = {"backward pass", "zero_grad"}
+
+
 @dataclass(frozen=True)
 class Failure:
-    """Why a milestone did not pass: the first cause, and what follows from it.
+    """Why a milestone or the engine did not pass: the first cause, and what follows from it.
 
-    `seeds` are all seeds with the same cause; the words are those of the first.
+    `seeds` are all seeds with the same cause, none for the engine; the words are those of the
+    first. `spoils` are milestones that use what is broken in the engine.
     """
 
     milestone: str
     seeds: list[int]
     cause: VerdictRow
     consequences: list[VerdictRow]
+    spoils: list[Failure] = field(default_factory=list)
 
     @property
     def where(self) -> str:
-        """Such as "cnn, seed 0" or "cnn, seed 0 and 3 more"."""
+        """Such as "cnn, seed 0", "cnn, seed 0 and 3 more" or "engine"."""
+        if not self.seeds:
+            return self.milestone
         more = f" and {len(self.seeds) - 1} more" if len(self.seeds) > 1 else ""
         return f"{self.milestone}, seed {self.seeds[0]}{more}"
 
@@ -95,13 +104,33 @@ def _accuracy(results: Sequence[Result]) -> str:
 
 
 def failures(scorecard: Scorecard) -> list[Failure]:
-    """What did not pass, seeds of one milestone with one cause together."""
+    """What did not pass, seeds of one milestone with one cause together.
+
+    A milestone that uses what is broken in the engine is a consequence of that.
+    """
+    found = _milestone_failures(scorecard)
+    bad = _bad(scorecard.engine.verdicts) if scorecard.engine else []
+    if not bad:
+        return found
+    broken = {culprit for verdict in bad for culprit in verdict.evidence.get("culprits", [])}
+    uses = {result.milestone: {*result.uses, *_USED_BY_ALL} for result in scorecard.results}
+    spoiled = [failure for failure in found if broken & uses[failure.milestone]]
+    others = [failure for failure in found if failure not in spoiled]
+    return [Failure("engine", [], bad[0], bad[1:], spoiled), *others]
+
+
+def _bad(verdicts: Sequence[VerdictRow]) -> list[VerdictRow]:
+    """Those that did not pass, in the order of causes."""
+    return [verdict for verdict in verdicts if verdict.status in ("fail", "error")]
+
+
+def _milestone_failures(scorecard: Scorecard) -> list[Failure]:
     found: dict[tuple[str, str], Failure] = {}
     for result in scorecard.results:
-        bad = [verdict for verdict in result.verdicts if verdict.status in ("fail", "error")]
+        bad = _bad(result.verdicts)
         if not bad:
             continue
-        cause = bad[0]  # verdicts come in the order of causes
+        cause = bad[0]
         same = [cause.evidence.get(key) for key in ("kind", "tensors", "culprits")]
         key = (result.milestone, f"{cause.check} {same}")
         if key in found:
@@ -117,7 +146,42 @@ def is_not_run(verdict: VerdictRow) -> bool:
 
 
 def headline(scorecard: Scorecard) -> str:
-    """One sentence: how many milestones pass."""
+    """One sentence: how many milestones pass, and whether the engine does."""
     summed = lines(scorecard)
     passed = sum(line.passed for line in summed)
-    return f"{passed} of {len(summed)} milestones pass"
+    text = f"{passed} of {len(summed)} milestones pass"
+    if scorecard.engine is None or scorecard.engine.status == "pass":
+        return text
+    word = "fails its own checks" if scorecard.engine.status == "fail" else "could not be checked"
+    return f"{text}, the engine {word}"
+
+
+def engine_line(scorecard: Scorecard) -> str:
+    """One line on the engine itself; nothing when it was not looked at."""
+    engine = scorecard.engine
+    if engine is None:
+        return ""
+    asked = [verdict for verdict in engine.verdicts if verdict.status != "skip"]
+    passed = sum(verdict.status == "pass" for verdict in asked)
+    seconds = sum(engine.seconds.values())
+    return f"engine {engine.backend}: {passed} of {len(asked)} checks pass ({seconds:.2f} s)"
+
+
+def not_run(scorecard: Scorecard) -> list[str]:
+    """Which checks judged nothing, and why, in sentences; later seeds of a milestone aside."""
+    found: dict[str, dict[str, list[str]]] = {}
+    firsts = {result.milestone: result for result in reversed(scorecard.results)}
+    groups = {name: result.verdicts for name, result in reversed(firsts.items())}
+    if scorecard.engine:
+        groups["engine"] = scorecard.engine.verdicts
+    for name, verdicts in groups.items():
+        for verdict in verdicts:
+            if verdict.status == "skip" and verdict.reason != NOT_PROBED:
+                found.setdefault(verdict.reason, {}).setdefault(verdict.check, []).append(name)
+    return [_not_run_sentence(reason, where) for reason, where in found.items()]
+
+
+def _not_run_sentence(reason: str, where: dict[str, list[str]]) -> str:
+    places = dict.fromkeys(name for names in where.values() for name in names)
+    on = "" if reason == NOT_ASKED_FOR else f" on {', '.join(places)}"
+    return f"{', '.join(where)}{on} ({reason})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from io import StringIO
 from textwrap import wrap
 
@@ -9,8 +10,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.reports.summary import Failure, failures, headline, is_not_run, lines
-from harness.scorecard import Scorecard
+from harness.reports.summary import (
+    Failure,
+    engine_line,
+    failures,
+    headline,
+    is_not_run,
+    lines,
+    not_run,
+)
+from harness.scorecard import Scorecard, VerdictRow
 
 _SHOWN_FAILURES = 8
 
@@ -25,6 +34,8 @@ def render(
         legacy_windows=False, soft_wrap=False,
     )  # fmt: skip
     console.print(_table(scorecard))
+    if line := engine_line(scorecard):
+        console.print(Text(f"\n{line}"))
     if verbose:
         _print_details(console, scorecard)
     found = failures(scorecard)
@@ -32,6 +43,9 @@ def render(
         _print_failure(console, failure)
     if len(found) > _SHOWN_FAILURES:
         console.print(f"\n... and {len(found) - _SHOWN_FAILURES} more; all are in the scorecard.")
+    for sentence in not_run(scorecard):
+        console.print()
+        _print_wrapped(console, f"not run: {sentence}", "")
     if scorecard.provenance.modified:
         console.print(f"\nmodified: {', '.join(scorecard.provenance.modified)}")
     style = "bold green" if scorecard.status == "pass" else "bold red"
@@ -63,6 +77,9 @@ def _print_failure(console: Console, failure: Failure) -> None:
         _print_wrapped(console, f"     {failure.cause.hint}", "")
     for verdict in failure.consequences:
         _print_wrapped(console, f"     therefore {verdict.check}: {verdict.reason}", "dim")
+    for spoiled in failure.spoils:
+        text = f"{spoiled.where}: {spoiled.cause.check}: {spoiled.cause.reason}"
+        _print_wrapped(console, f"     therefore {text}", "dim")
 
 
 def _print_wrapped(console: Console, text: str, style: str) -> None:
@@ -72,15 +89,22 @@ def _print_wrapped(console: Console, text: str, style: str) -> None:
 
 
 def _print_details(console: Console, scorecard: Scorecard) -> None:
+    if scorecard.engine:
+        console.print(Text(f"\nengine {scorecard.engine.backend}", style="bold"))
+        _print_verdicts(console, scorecard.engine.verdicts)
     for result in scorecard.results:
         console.print(Text(f"\n{result.milestone}, seed {result.seed}", style="bold"))
-        for verdict in result.verdicts:
-            word = "pass" if verdict.status == "pass" else verdict.status.upper()
-            console.print(Text(f"  {word:5} {verdict.check}: {verdict.reason}"))
+        _print_verdicts(console, result.verdicts)
         for row in result.parameters:
             shape = "x".join(map(str, row.shape)) or "scalar"
             norms = f"gradient {_number(row.gradient_norm)}, movement {_number(row.movement)}"
             console.print(Text(f"        {row.verdict:9} {row.label} ({shape}): {norms}"))
+
+
+def _print_verdicts(console: Console, verdicts: Sequence[VerdictRow]) -> None:
+    for verdict in verdicts:
+        word = verdict.status if verdict.status in ("pass", "skip") else verdict.status.upper()
+        console.print(Text(f"  {word:5} {verdict.check}: {verdict.reason}"))
 
 
 def _number(value: float | None) -> str:

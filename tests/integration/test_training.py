@@ -76,7 +76,7 @@ def test_record_has_a_row_a_step_and_a_column_a_tensor() -> None:
     assert (record.gradient_norm > 0).all()
     every = milestone.training.evaluate_every
     assert record.evaluated_at.tolist() == list(range(0, steps + 1, every))
-    assert set(record.seconds) == {"building", "training", "watching", "evaluating"}
+    assert set(record.seconds) == {"probing", "building", "training", "watching", "evaluating"}
 
 
 def test_accuracy_is_that_of_the_final_weights_on_all_held_out_examples() -> None:

@@ -13,8 +13,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from harness import config
-from harness.checks import judge
+from harness import config, on_record
+from harness.checks import all_checks, judge, probes_for
 from harness.checks.tensors import NEGLIGIBLE
 from harness.config import MilestoneConfig
 from harness.record import RunRecord
@@ -25,7 +25,7 @@ from harness.runner import Job, execute
 def trained(name: str) -> tuple[MilestoneConfig, RunRecord]:
     """A shipped milestone and what was observed while it trained on the first seed."""
     milestone = config.load(config.find(name))
-    return milestone, execute(Job(milestone, seed=0))
+    return milestone, execute(Job(milestone, 0, probes=probes_for("milestone", None)))
 
 
 def assert_learned(name: str, tensors: int, null: tuple[str, ...] = ()) -> None:
@@ -56,7 +56,12 @@ def assert_learned(name: str, tensors: int, null: tuple[str, ...] = ()) -> None:
     # The model achieves its target on held-out data; always the same answer would not.
     assert record.final_accuracy >= milestone.targets.accuracy > record.majority_accuracy
 
-    assert {v.check: v.status for v in judge(milestone, record) if v.status != "pass"} == {}
+    verdicts = judge(milestone, record, on_record.load(name))
+    no_floor = set() if floor else {"loss_stays_above_floor"}
+    skipped = {verdict.check for verdict in verdicts if verdict.status == "skip"}
+    passed = {verdict.check for verdict in verdicts if verdict.status == "pass"}
+    assert passed == {check.name for check in all_checks() if check.scope == "milestone"} - skipped
+    assert skipped <= no_floor
 
 
 def assert_component(name: str, prefix: str, labels: list[str]) -> None:

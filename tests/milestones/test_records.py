@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from harness import config
-from harness.on_record import SCHEMA
+from harness.on_record import SCHEMA, load
 from harness.preparation import Outline
 from harness.reports import outline as report
 from harness.session import prepared
@@ -111,7 +111,7 @@ def test_readme_gives_the_measured_bands(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_readme_draws_the_current_shapes(name: str) -> None:
     """What stands there is what `harness show` prints."""
-    shown = report.render(outline(name), on_record.load(name)).strip()
+    shown = report.render(outline(name), load(name)).strip()
     block = re.search(rf"\$ harness show {name}\n(.*?)```", readme(name), flags=re.DOTALL)
     assert block is not None
     assert block[1].strip() == shown

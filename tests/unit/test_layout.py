@@ -64,7 +64,7 @@ ONLY = {
     "checks": {"checks", "checks.base", "config", "measurement", "record", "errors"},
     "training": {"arguments", "backends", "config", "datasets", "errors", "evaluation",
                  "metrics", "model", "watches", "record", "streams"},
-    "reports": {"reports", "scorecard", "preparation", "errors"},
+    "reports": {"reports", "scorecard", "preparation", "errors", "checks.base"},
 }  # fmt: skip
 LAZY = {"torch", "sklearn", "scipy", "dask", "jinja2", "joblib"}
 

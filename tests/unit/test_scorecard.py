@@ -174,8 +174,8 @@ def test_json_is_strict_and_has_the_promised_keys(mixed: Scorecard) -> None:
         raise AssertionError(f"{word} is no JSON")
 
     data = json.loads(to_json(mixed), parse_constant=refuse)
-    assert list(data) == ["schema", "created", "status", "provenance", "results"]
-    assert data["schema"] == "harness.scorecard/1"
+    assert list(data) == ["schema", "created", "status", "provenance", "engine", "results"]
+    assert data["schema"] == "harness.scorecard/2"
     promised = {"milestone", "seed", "backend", "status", "verdicts", "parameters", "accuracy",
                 "loss", "steps", "seconds"}  # fmt: skip
     for result in data["results"]:
@@ -289,7 +289,7 @@ def test_newer_scorecard_is_refused_with_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(ScorecardError) as caught:
         load(write(tmp_path, schema="harness.scorecard/99"))
     assert str(caught.value).endswith(
-        "scorecard.json was written by a newer harness (schema 99, known up to 1)"
+        "scorecard.json was written by a newer harness (schema 99, known up to 2)"
     )
     assert caught.value.hint == "Update the harness to read it."
 
@@ -303,9 +303,23 @@ def test_older_scorecard_is_upgraded_step_by_step(
     }
     monkeypatch.setattr(module, "SCHEMA_VERSION", 3)
     monkeypatch.setattr(module, "UPGRADES", upgrades)
-    card = load(write(tmp_path, created="zero"))
+    card = load(write(tmp_path, created="zero", schema="harness.scorecard/1"))
     assert card.created == "zero one two"
     assert card.schema_ == "harness.scorecard/3"
+
+
+def test_scorecard_of_version_1_is_read_as_one_that_did_not_look_at_the_engine(
+    tmp_path: Path,
+) -> None:
+    file = write(tmp_path, schema="harness.scorecard/1")
+    data = json.loads((file / "scorecard.json").read_text(encoding="utf-8"))
+    del data["engine"]
+    for result in data["results"]:
+        del result["uses"], result["probe_seconds"]
+    (file / "scorecard.json").write_text(json.dumps(data), encoding="utf-8")
+    card = load(file)
+    assert (card.schema_, card.engine) == ("harness.scorecard/2", None)
+    assert [result.uses for result in card.results] == [[] for _ in card.results]
 
 
 def test_every_older_version_has_its_upgrade() -> None:
