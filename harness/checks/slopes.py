@@ -13,4 +13,8 @@ def gradients_agree(config: MilestoneConfig, record: RunRecord) -> Judgement:
     """Every tensor's gradient is the slope of the harness's own loss, in both modes."""
     rows = record.probed.measured["slopes"]
     good = f"{len(rows)} slopes agree with finite differences"
-    return judge_measurements(rows, WIDE, good, "One op on the way to that tensor is wrong.")
+    hint = (
+        "Is it passed to Function.__init__ of its op, is no tensor on the way to the loss rebuilt "
+        "from .data, and is every apply() on the way right?"
+    )
+    return judge_measurements(rows, WIDE, good, hint)

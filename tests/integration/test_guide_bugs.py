@@ -10,11 +10,14 @@ from dataclasses import replace
 
 import pytest
 
-from harness import config, datasets
+from harness import config, datasets, probes
 from harness.autograd import Tensor, nn, ops
 from harness.backends import load
 from harness.backends.base import Backend, Factory
 from harness.checks import judge
+from harness.checks.slopes import gradients_agree
+from harness.probes.specimen import Specimen
+from harness.record import RunRecord
 from harness.reports import text
 from harness.results import judged_result
 from harness.scorecard import Result
@@ -97,7 +100,7 @@ def test_bug_of_the_guide_is_caught_and_named_by_tensor(
 ) -> None:
     expected = [label for label in labels_of(milestone) if lost(label)]
     result = result_of(milestone, engine_with(name, layer))
-    cause = next(verdict for verdict in result.verdicts if verdict.status != "pass")
+    cause = next(verdict for verdict in result.verdicts if verdict.status == "fail")
     assert expected
     assert result.status == "fail"
     assert missing(result) == expected
@@ -128,9 +131,33 @@ def test_report_of_a_bug_names_tensor_number_and_consequence() -> None:
 def test_layer_that_cuts_the_whole_graph_is_named() -> None:
     """The transformer's last layer is a Flatten: no tensor is left with a gradient."""
     result = result_of("transformer", engine_with("Flatten", DetachedFlatten))
-    cause = result.verdicts[0]
+    cause = next(verdict for verdict in result.verdicts if verdict.status == "fail")
     assert (cause.check, cause.status) == ("gradients_arrive", "fail")
     assert "the graph is cut after head (0 of 19 parameters have their gradient)" in cause.reason
+
+
+class HalfDetachedResidual(nn.Residual):
+    """Only the skip is rebuilt from .data: gradients arrive everywhere, and are wrong."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner = x
+        for layer in self.layers:
+            inner = layer(inner)
+        return Tensor(x.data) + inner
+
+
+def test_residual_that_is_cut_on_one_of_its_two_paths_is_caught_by_its_slopes() -> None:
+    transformer = config.load(config.find("transformer"))
+    backend = engine_with("Residual", HalfDetachedResidual)
+    specimen = Specimen(transformer, backend, datasets.load(transformer), seed=0)
+    record = RunRecord("transformer", 0, "numpy")
+    record.probed = probes.examine("milestone", ["slopes"], specimen)
+    verdict = gradients_agree(transformer, record)
+    assert verdict.status == "fail"
+    culprits = verdict.evidence["culprits"]
+    assert isinstance(culprits, list)
+    assert "embedding.weight" in culprits
+    assert not {"contract.weight", "head.weight"} & set(culprits)
 
 
 class HalfEmbedding(nn.Embedding):
