@@ -21,6 +21,7 @@ from harness import __version__
 from harness.errors import HarnessError, UsageError
 
 if TYPE_CHECKING:
+    from harness.kill_matrix import KillMatrix
     from harness.runner import Outcome
     from harness.scorecard import Scorecard
 
@@ -255,8 +256,11 @@ class _Progress:
             self._bar = tqdm(total=count, unit="run", leave=False, file=sys.stderr)
 
     def advance(self, outcome: Outcome) -> None:
+        self.tick(f"{outcome.result.milestone} {outcome.result.status}")
+
+    def tick(self, what: str) -> None:
         if self._bar is not None:
-            self._bar.set_postfix_str(f"{outcome.result.milestone} {outcome.result.status}")
+            self._bar.set_postfix_str(what)
             self._bar.update()
             self._bar.refresh()
 
@@ -385,3 +389,81 @@ def calibrate(
         )
         for label, control in measured["controls"].items():
             _echo(f"  control {label}: at most {control['accuracy']['highest']:.3f}")
+
+
+@cli.command()
+@click.option("--family", "families", multiple=True, metavar="NAME", help="Only such faults.")
+@click.option("--fault", "faults", multiple=True, metavar="NAME", help="Only this fault.")
+@click.option("--milestone", "milestones", multiple=True, metavar="NAME", help="Only on this one.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=None,
+    help="How many processes work at once.  [default: one a processor]",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
+              help="The seed of all faults, and the first of three healthy ones.")  # fmt: skip
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=60.0,
+    callback=_finite,
+    show_default=True,
+    help="Seconds after which one look is stopped.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print every verdict of every look.")
+@click.option("--markdown", is_flag=True, help="Print the page milestones/FAULTS.md.")
+@click.option("--list", "listed", is_flag=True, help="List the faults and plant none.")
+@click.option("--no-progress", is_flag=True, help="No progress bar.")
+def selftest(
+    families: tuple[str, ...],
+    faults: tuple[str, ...],
+    milestones: tuple[str, ...],
+    jobs: int | None,
+    seed: int,
+    timeout: float,
+    as_json: bool,
+    markdown: bool,
+    listed: bool,
+    no_progress: bool,
+) -> int:
+    """Plant every known bug, and see which checks notice it, and that they accuse nothing else."""
+    _pin_blas_threads()
+    from harness.selftest import Selection, chosen_faults, run_selftest
+
+    if as_json and markdown:
+        raise UsageError("give --json or --markdown, not both")
+    selection = Selection(families, faults, milestones, seed, jobs or _cpus(), timeout)
+    if listed:
+        from harness.reports.kill_matrix import listing
+
+        _echo(listing(chosen_faults(selection)), newline=False)
+        return 0
+    progress = _Progress(shown=sys.stderr.isatty() and not no_progress)
+    try:
+        matrix = run_selftest(
+            selection,
+            progress.start,
+            lambda look: progress.tick(f"{look.fault or ''} {look.where}"),
+        )
+    finally:
+        progress.close()
+    _print_matrix(matrix, "json" if as_json else "markdown" if markdown else "text")
+    return matrix.exit_code
+
+
+def _print_matrix(matrix: KillMatrix, format_: str) -> None:
+    from shutil import get_terminal_size
+
+    from harness.faults import base
+    from harness.reports import fault_page, kill_matrix
+
+    if format_ == "json":
+        text = kill_matrix.to_json(matrix)
+    elif format_ == "markdown":
+        text = fault_page.render(matrix, getattr(base, "NOT_EXPRESSIBLE", {}))
+    else:
+        colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        width = max(100, get_terminal_size((100, 24)).columns)
+        text = kill_matrix.render(matrix, colour=colour, width=width)
+    _echo(text, newline=False)

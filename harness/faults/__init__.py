@@ -9,11 +9,11 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from harness import backends
-from harness.errors import UsageError, did_you_mean
+from harness.errors import JobNotRunError, UsageError, did_you_mean
 from harness.faults.base import Fault
 from harness.faults.ground import Ground
 
-_NOT_FAMILIES = ("base", "ground")
+_NOT_FAMILIES = ("base", "composed", "ground")
 
 
 def families() -> list[str]:
@@ -49,7 +49,16 @@ def planted(name: str | None, backend: str) -> Iterator[Ground]:
     ground = Ground(backends.load(backend))
     try:
         if name is not None:
-            find(name).plant(ground)
+            _plant(find(name), ground)
         yield ground
     finally:
         ground.restore()
+
+
+def _plant(fault: Fault, ground: Ground) -> None:
+    """A fault that no longer fits the code must not pass for one that was caught."""
+    try:
+        fault.plant(ground)
+    except Exception as error:
+        what = f"fault '{fault.name}' cannot be planted: {type(error).__name__}: {error}"
+        raise JobNotRunError(what) from error

@@ -57,3 +57,9 @@ def fault(
         )  # fmt: skip
 
     return decorate
+
+
+# What the public catalogue of faults has and this engine cannot have, and why.
+NOT_EXPRESSIBLE = {
+    "x_checkpoint_best_is_last": "nothing is checkpointed: a run ends with its last weights",
+}

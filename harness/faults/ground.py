@@ -10,12 +10,17 @@ import sys
 from collections.abc import Callable
 from copy import copy
 from dataclasses import replace
+from importlib import import_module
+from pkgutil import iter_modules
+from types import FunctionType, ModuleType
 from typing import Any
 
 from harness import datasets
+from harness import model as models
 from harness.backends.base import Backend, Factory
 from harness.config import MilestoneConfig
 from harness.datasets.base import Dataset
+from harness.model import Model
 
 _MISSING = object()
 
@@ -50,15 +55,28 @@ class Ground:
         """The job trains on other data than the recipe gives."""
         self._change_data = change
 
+    def change_model(self, change: Callable[[Model], None]) -> None:
+        """Every model of the job is changed in place as soon as it is built."""
+        right = models.build
+
+        def build(*args: Any, **kwargs: Any) -> Model:
+            model = right(*args, **kwargs)
+            change(model)
+            return model
+
+        self.replace(right, build)
+
     def patch(self, owner: Any, name: str, value: Any) -> None:
         """Set an attribute of a class, a module or an object until the job ends."""
-        self._undo.append((owner, name, vars(owner).get(name, _MISSING)))
+        before = vars(owner).get(name, _MISSING)
+        _pass_for(value, before)
+        self._undo.append((owner, name, before))
         setattr(owner, name, value)
 
     def replace(self, function: Any, replacement: Any) -> None:
         """`replacement` wherever the harness or the namespace holds `function`."""
-        modules = [m for name, m in sys.modules.items() if name.split(".")[0] == "harness"]
-        for module in modules:
+        _pass_for(replacement, function)
+        for module in _modules():
             for name, value in list(vars(module).items()):
                 if value is function:
                     self.patch(module, name, replacement)
@@ -76,3 +94,31 @@ class Ground:
                 delattr(owner, name)
             else:
                 setattr(owner, name, before)
+
+
+def _pass_for(replacement: Any, function: Any) -> None:
+    """Take over the name too: a trace shows what it would show had the original been edited."""
+    is_of_a_fault = isinstance(replacement, FunctionType) and replacement.__module__.startswith(
+        __package__
+    )
+    if is_of_a_fault and hasattr(function, "__qualname__"):
+        name, qualname = function.__name__, function.__qualname__
+        replacement.__name__, replacement.__qualname__ = name, qualname
+        code = replacement.__code__
+        replacement.__code__ = code.replace(co_name=name, co_qualname=qualname)
+
+
+def _modules() -> list[ModuleType]:
+    """Every module of the harness but the families of faults, which keep what is right.
+
+    Those that are loaded on use are loaded now: later, they would take a replacement for
+    the real thing, and keep it.
+    """
+    for package in ("harness.probes.engine", "harness.probes.milestone", "harness.datasets"):
+        for found in iter_modules(import_module(package).__path__):
+            import_module(f"{package}.{found.name}")
+    return [
+        module
+        for name, module in list(sys.modules.items())
+        if name.split(".")[0] == "harness" and not name.startswith("harness.faults.")
+    ]

@@ -32,6 +32,7 @@ LEVELS = [
         "streams",
         "arguments",
         "metrics",
+        "oracles",
         "yaml_source",
         "config_problems",
         "config",
@@ -43,9 +44,9 @@ LEVELS = [
     ["faults"],
     ["checks"],
     ["scorecard"],
-    ["results"],
+    ["results", "kill_matrix"],
     ["executors", "runner"],
-    ["calibrating", "session", "reports"],
+    ["calibrating", "session", "selftest", "reports"],
     ["cli", "__main__"],
 ]
 # Narrower than their level: all that these may import of the harness.
@@ -58,13 +59,16 @@ ONLY = {
     "checks.base": set[str](),
     "autograd": {"autograd"},
     "metrics": set[str](),
+    "oracles": {"oracles"},
     "streams": set[str](),
     "executors": {"errors"},
     "provenance": {"harness", "errors"},
     "checks": {"checks", "checks.base", "config", "measurement", "record", "errors"},
     "training": {"arguments", "backends", "config", "datasets", "errors", "evaluation",
                  "metrics", "model", "watches", "record", "streams"},
-    "reports": {"reports", "scorecard", "preparation", "errors", "checks.base"},
+    "kill_matrix": {"checks.base", "faults"},
+    "reports": {"reports", "scorecard", "preparation", "errors", "checks.base", "kill_matrix",
+                "faults"},
 }  # fmt: skip
 LAZY = {"torch", "sklearn", "scipy", "dask", "jinja2", "joblib"}
 
