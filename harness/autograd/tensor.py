@@ -93,7 +93,7 @@ class Tensor:
                     out._grad_fn = function
                     break
         if _graph.made is not None:
-            _note(out)
+            _note(out, function)
         return out
 
     # --- what it is -------------------------------------------------------------------
@@ -341,6 +341,8 @@ def _as_array(data: object, requires_grad: bool, dtype: npt.DTypeLike | None) ->
 
 # The lines that led to a tensor, innermost first: (file, line, function) of each.
 Stack = tuple[tuple[str, int, str], ...]
+# A tensor, the op that made it, also where no graph was wanted, and the lines that led to it.
+Made = tuple[Tensor, Function | None, Stack]
 _DEEPEST = 12
 
 
@@ -348,7 +350,7 @@ class _Graph(threading.local):
     """Whether ops of this thread build a graph, and what they made while somebody traces."""
 
     is_recorded = True
-    made: list[tuple[Tensor, Stack]] | None = None
+    made: list[Made] | None = None
 
 
 _graph = _Graph()
@@ -368,7 +370,7 @@ def no_grad() -> Iterator[None]:
 
 
 @contextmanager
-def tracing() -> Iterator[list[tuple[Tensor, Stack]]]:
+def tracing() -> Iterator[list[Made]]:
     """Inside this block every tensor of this thread is noted with the lines that made it."""
     before, _graph.made = _graph.made, []
     try:
@@ -377,14 +379,13 @@ def tracing() -> Iterator[list[tuple[Tensor, Stack]]]:
         _graph.made = before
 
 
-def _note(tensor: Tensor) -> None:
-    frame = sys._getframe(1)
-    while frame.f_code.co_filename == __file__ and frame.f_back:
-        frame = frame.f_back
+def _note(tensor: Tensor, function: Function | None = None) -> None:
     stack: list[tuple[str, int, str]] = []
-    walker: FrameType | None = frame
-    while walker is not None and len(stack) < _DEEPEST:
-        stack.append((walker.f_code.co_filename, walker.f_lineno, walker.f_code.co_qualname))
-        walker = walker.f_back
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and len(stack) < _DEEPEST:
+        code = frame.f_code
+        if code.co_filename != __file__:  # the line that used a Tensor says more
+            stack.append((code.co_filename, frame.f_lineno, code.co_qualname))
+        frame = frame.f_back
     if _graph.made is not None:
-        _graph.made.append((tensor, tuple(stack)))
+        _graph.made.append((tensor, function, tuple(stack)))

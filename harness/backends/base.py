@@ -59,14 +59,16 @@ class Event:
 
     `key` and `inputs` are the id() of engine tensors. `op` is the class of the backward
     function and `inputs` what that function links to; both empty for a tensor that carries
-    no history. `places` is the stack that made it, innermost first, without the engine's
-    tensor class itself; `apply` is where the backward half of the op is written.
+    no history. `sources` is what the op was called with, whether or not that is remembered,
+    as far as the engine can tell. `places` is the stack that made it, innermost first, without
+    the engine's tensor class itself; `apply` is where the backward half of the op is written.
     """
 
     key: int
     array: np.ndarray
     op: str
     inputs: tuple[int, ...]
+    sources: tuple[int, ...]
     places: tuple[Place, ...]
     apply: Place | None
 
@@ -75,12 +77,14 @@ class Event:
 class Trace:
     """All tensors that a call made, in order, and what it returned.
 
-    Holds the tensors themselves, so that no id() is given twice.
+    Holds the tensors themselves, so that no id() is given twice. `leaves` are the inputs of
+    backward functions that were there before the call, by id().
     """
 
     events: tuple[Event, ...]
     output: EngineTensor
     tensors: tuple[EngineTensor, ...]
+    leaves: Mapping[int, EngineTensor]
 
 
 def lay_out(arrays: Sequence[np.ndarray], out: np.ndarray) -> None:
@@ -127,6 +131,12 @@ class Backend(Protocol):
 
     def gradient(self, tensor: EngineTensor) -> np.ndarray | None:
         """The gradient that arrived at a leaf or a parameter, if one did."""
+
+    def keep_gradient(self, tensor: EngineTensor) -> None:
+        """Let the next backward pass leave a gradient also here, at a tensor that a call made.
+
+        It may be one without history, which otherwise wants none.
+        """
 
     def set_value(self, parameter: Parameter, array: np.ndarray) -> None:
         """Give a parameter other numbers, and with them their dtype."""

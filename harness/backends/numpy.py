@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from itertools import starmap
 
 import numpy as np
 
 import harness
-from harness.autograd import Tensor, nn, no_grad, ops, optim, tracing
+from harness.autograd import Function, Tensor, nn, no_grad, ops, optim, tracing
 from harness.autograd.tensor import Stack
 from harness.backends.base import Event, Layer, Namespace, Place, Trace, lay_out
 
@@ -68,6 +69,10 @@ class NumpyBackend:
     def gradient(self, tensor: Tensor) -> np.ndarray | None:
         return tensor.grad
 
+    def keep_gradient(self, tensor: Tensor) -> None:
+        tensor.requires_grad = True
+        tensor.retain_grad()
+
     def set_value(self, parameter: Tensor, array: np.ndarray) -> None:
         parameter.data = array
 
@@ -77,11 +82,12 @@ class NumpyBackend:
     def trace(self, call: Callable[[], Tensor]) -> Trace:
         with tracing() as made:
             output = call()
-        return Trace(
-            tuple(_event(tensor, stack) for tensor, stack in made),
-            output,
-            tuple(tensor for tensor, _ in made),
-        )
+        tensors = tuple(tensor for tensor, _, _ in made)
+        own = set(map(id, tensors))
+        functions = [tensor._grad_fn for tensor in tensors if tensor._grad_fn is not None]
+        inputs = {id(each): each for function in functions for each in function.saved_tensors}
+        leaves = {key: tensor for key, tensor in inputs.items() if key not in own}
+        return Trace(tuple(starmap(_event, made)), output, tensors, leaves)
 
     def set_lr(self, optimizer: optim.Optimizer, lr: float) -> None:
         optimizer.lr = lr
@@ -98,15 +104,17 @@ class NumpyBackend:
         return no_grad()
 
 
-def _event(tensor: Tensor, stack: Stack) -> Event:
+def _event(tensor: Tensor, maker: Function | None, stack: Stack) -> Event:
     function = tensor._grad_fn
     places = tuple(Place(*frame) for frame in stack)
+    sources = tuple(map(id, maker.saved_tensors)) if maker else ()
     if function is None:
-        return Event(id(tensor), tensor.data, "", (), places, None)
+        return Event(id(tensor), tensor.data, "", (), sources, places, None)
     code = getattr(type(function).apply, "__code__", None)
     apply = Place(code.co_filename, code.co_firstlineno, code.co_qualname) if code else None
     inputs = tuple(map(id, function.saved_tensors))
-    return Event(id(tensor), tensor.data, type(function).__name__, inputs, places, apply)
+    name = type(function).__name__
+    return Event(id(tensor), tensor.data, name, inputs, sources or inputs, places, apply)
 
 
 BACKEND = NumpyBackend()
