@@ -1,0 +1,112 @@
+"""Every optimizer with all its options against its rule, on gradients of many sizes; clipping too.
+
+The gradients are made up, so that nothing but the optimizer decides what a step does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from harness.backends.base import Backend, Factory
+from harness.measurement import Measurement
+from harness.oracles.optimizers import RULES
+from harness.probes.runs.optimizer_manners import clipping, manners, takes
+from harness.probes.runs.stepping import crashed, fitting, row, run
+
+# Several of one shape, so that they can be mixed up; a square one, vectors, and one number.
+SHAPES = ((3, 4), (3, 4), (3, 3), (3, 4), (4,), (4,), ())
+# The size of each tensor's gradient, and by how much it changes from step to step.
+SCALES = np.array([1e3, 1e-6, 1e-2, 1e-4, 1e-3, 1e-1, 1e-4])
+SWINGS = np.array([1.0, 1.0, 0.1, 10.0, 1.0, 0.03, 1.0])
+# Changes on the way are what a schedule does.
+RATES = (0.1, 0.1, 0.1, 0.05, 0.05, 0.02)
+# In this step the gradient of one tensor is zero, though it has arrived.
+ZERO = (3, 0)
+
+Arguments = Mapping[str, Any]
+
+_SGD: list[Arguments] = [
+    {},
+    {"momentum": 0.9},
+    {"momentum": 0.8, "nesterov": True},
+    {"momentum": 0.9, "dampening": 0.3},
+    {"weight_decay": 0.1},
+    {"momentum": 0.9, "weight_decay": 0.1},
+    {"momentum": 0.9, "weight_decay": 0.1, "nesterov": True},
+]
+_ADAM: list[Arguments] = [
+    {},
+    {"betas": (0.8, 0.95), "eps": 1e-3},
+    {"weight_decay": 0.1},
+    {"weight_decay": 0.0},
+    {"amsgrad": True},
+]
+# By name, the options to try: PyTorch's.
+VARIANTS = {"SGD": _SGD, "Adam": _ADAM, "AdamW": _ADAM}
+
+
+def measure(backend: Backend) -> Iterator[Measurement]:
+    """Rows for each optimizer, option by option, and for clipping."""
+    wide, narrow = _Material.of(np.float64), _Material.of(np.float32)
+    for name, factory in backend.namespace.optimizers.items():
+        try:
+            yield from _rules(backend, name, factory, wide, narrow)
+            yield from manners(backend, name, factory)
+        except Exception as error:  # a broken engine may raise anything
+            yield crashed(name, "a step", error)
+    yield from clipping(backend)
+
+
+def _rules(
+    backend: Backend, name: str, factory: Factory, wide: _Material, narrow: _Material
+) -> Iterator[Measurement]:
+    """One optimizer with each of its options in float64, with most of them in float32."""
+    known = [each for each in VARIANTS.get(name, []) if takes(factory, each)]
+    for arguments in known:
+        yield _steps(backend, name, factory, arguments, wide)
+    if known:
+        yield _steps(backend, name, factory, max(known, key=len), narrow)
+
+
+@dataclass(frozen=True)
+class _Material:
+    """What every optimizer is tried on: where the tensors start, and the gradients of each step."""
+
+    values: list[np.ndarray]
+    gradients: list[list[np.ndarray]]
+
+    @classmethod
+    def of(cls, dtype: type[np.floating]) -> _Material:
+        """Numbers around 1; in float32 as small as their gradients, which 1 would swallow."""
+        rng = np.random.default_rng(1)
+        sizes = SCALES if dtype == np.float32 else np.ones(len(SHAPES))
+        values, gradients = _arrays(rng, sizes, dtype), []
+        for step in range(len(RATES)):
+            sizes = SCALES * SWINGS**step
+            sizes[ZERO[1]] *= step != ZERO[0]
+            gradients.append(_arrays(rng, sizes, dtype))
+        return cls(values, gradients)
+
+
+def _arrays(
+    rng: np.random.Generator, sizes: np.ndarray, dtype: type[np.floating]
+) -> list[np.ndarray]:
+    pairs = zip(sizes, SHAPES, strict=True)
+    return [np.asarray(size * rng.standard_normal(shape), dtype) for size, shape in pairs]
+
+
+def _steps(
+    backend: Backend, name: str, factory: Factory, arguments: Arguments, material: _Material
+) -> Measurement:
+    """The row of one optimizer with some options."""
+    parameters = [backend.leaf(value.copy()) for value in material.values]
+    optimizer = factory(parameters, lr=RATES[0], **arguments)
+    steps = run(backend, optimizer, parameters, material.gradients, RATES)
+    readings = ((partial(rule, **arguments), RATES) for rule in RULES[name])
+    options = ", ".join(f"{key}={value}" for key, value in arguments.items()) or "no options"
+    return row(name, f"{options}, in {steps.values.dtype}", steps, fitting(steps, readings))

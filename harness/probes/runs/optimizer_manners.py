@@ -1,0 +1,216 @@
+"""What every optimizer owes its surroundings, whatever its rule: whom it moves and what it leaves.
+
+`manners` is for one optimizer, `clipping` for what scales gradients before a step.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from harness.backends.base import Backend, Factory
+from harness.measurement import Measurement
+from harness.oracles.optimizers import CLIP_EPS, RULES, clipped, global_norm
+from harness.probes.comparing import compared, missing
+from harness.probes.runs.stepping import Gradients, Recorder, Steps, fitting, row, take
+
+RATE = 0.1
+SHAPES = ((2, 3), (2, 3), (3,), (2, 3), ())
+# The tensors that bring no gradient, step by step: from the start, in the middle, in turns.
+ABSENT = ((0,), (3, 4), (1,), (), (1, 2))
+LAYER = "Linear"
+CLIP = "clip_grad_norm"
+# Units in the last place that a norm and a product may be off by.
+UNITS = 100.0
+
+
+def takes(factory: Factory, arguments: Mapping[str, object]) -> bool:
+    """Whether a factory has arguments of all these names, or takes any name."""
+    parameters = inspect.signature(factory).parameters
+    is_open = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())
+    return is_open or arguments.keys() <= parameters.keys()
+
+
+def manners(backend: Backend, name: str, factory: Factory) -> Iterator[Measurement]:
+    """Rows about missing gradients, two optimizers at once, zero_grad, and who feels a step."""
+    options = {"momentum": 0.9} if takes(factory, {"momentum": 0.9}) else {}
+    yield from _side_by_side(backend, name, partial(factory, lr=RATE, **options), options)
+    yield from _gradients_are_read_only(backend, name, factory)
+    yield from _zero_grad(backend, name, factory)
+    yield from _layer_feels(backend, name, factory)
+
+
+def _arrays(seed: int, shapes: Sequence[tuple[int, ...]] = SHAPES) -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return [np.asarray(rng.standard_normal(shape)) for shape in shapes]
+
+
+# --- whom a step moves ------------------------------------------------------------------------
+
+
+def _side_by_side(
+    backend: Backend, name: str, factory: Factory, options: Mapping[str, float]
+) -> Iterator[Measurement]:
+    """Two optimizers in turns, over tensors of equal shapes whose gradients come and go."""
+    sets = [[backend.leaf(each) for each in _arrays(seed)] for seed in (3, 4)]
+    optimizers = [factory(parameters) for parameters in sets]
+    recorders = [Recorder(backend, parameters) for parameters in sets]
+    for step, absent in enumerate(ABSENT):
+        for which, (parameters, optimizer) in enumerate(zip(sets, optimizers, strict=True)):
+            gradients: Gradients = _arrays(10 + 2 * step + which)
+            if which == 0:
+                gradients = [None if i in absent else g for i, g in enumerate(gradients)]
+            take(backend, optimizer, parameters, gradients, recorders[which])
+    first, second = (recorder.steps([RATE] * len(ABSENT)) for recorder in recorders)
+    yield _ruled(name, "some gradients missing", first, options)
+    yield _ruled(name, "beside another optimizer", second, options)
+
+
+def _ruled(name: str, what: str, steps: Steps, options: Mapping[str, float]) -> Measurement:
+    """The row against the rule; where none is known, tensors without a gradient stay."""
+    if name in RULES:
+        rules = (partial(rule, **options) for rule in RULES[name])
+        return row(name, what, steps, fitting(steps, ((rule, steps.rates) for rule in rules)))
+    sizes = [place.stop - place.start for place in steps.slices]
+    moved = np.where(np.repeat(steps.arrived, sizes, axis=1), 0.0, steps.changes)
+    return compared(name, f"{what}: change of tensors without one", moved, np.zeros_like(moved))
+
+
+def _gradients_are_read_only(
+    backend: Backend, name: str, factory: Factory
+) -> Iterator[Measurement]:
+    """A step leaves the gradients as they are, also those that are laid out otherwise."""
+    options = {"weight_decay": 0.5} if takes(factory, {"weight_decay": 0.5}) else {}
+    values, gradients = _arrays(5), _arrays(6)
+    gradients[1] = np.asfortranarray(gradients[1])
+    parameters = [backend.leaf(each) for each in values]
+    optimizer = factory(parameters, lr=RATE, **options)
+    given = [gradient.copy(order="K") for gradient in gradients]
+    for parameter, gradient in zip(parameters, given, strict=True):
+        backend.set_gradient(parameter, gradient)
+    for _ in range(2):
+        optimizer.step()
+    kept = [backend.gradient(parameter) for parameter in parameters]
+    for what, found in (("gradients after a step", kept), ("arrays given as gradients", given)):
+        left = [np.zeros(()) if each is None else each for each in found]
+        yield compared(name, what, _joined(left), _joined(gradients))
+
+
+def _layer_feels(backend: Backend, name: str, factory: Factory) -> Iterator[Measurement]:
+    """A layer computes with what the steps made of its parameters, and hands out the same."""
+    if LAYER not in backend.namespace.layers:
+        return
+    layer, other = (backend.namespace.layers[LAYER](3, 2) for _ in range(2))
+    held = list(backend.parameters(layer).values())
+    start = [array.copy() for array in backend.arrays(held)]
+    dtype, shapes = start[0].dtype, [array.shape for array in start]
+    x = backend.tensor(_arrays(9, [(4, 3)])[0].astype(dtype))
+    layer(x)  # one that keeps what it has computed must not keep it for ever
+    optimizer = factory(held, lr=RATE)
+    for seed in (7, 8):
+        for parameter, gradient in zip(held, _arrays(seed, shapes), strict=True):
+            backend.set_gradient(parameter, gradient.astype(dtype))
+        optimizer.step()
+    after = backend.arrays(held)
+    if any(np.array_equal(now, then) for now, then in zip(after, start, strict=True)):
+        yield missing(name, "change of a layer's parameters in two steps", RATE)
+    current = backend.arrays(list(backend.parameters(layer).values()))
+    what = f"parameters that a layer hands out after two steps of {name}"
+    yield compared(LAYER, what, _joined(current), _joined(after))
+    for parameter, array in zip(backend.parameters(other).values(), after, strict=True):
+        backend.set_value(parameter, array.copy())
+    got, expected = (backend.array(each(x)) for each in (layer, other))
+    yield compared(LAYER, f"output of a layer after two steps of {name}", got, expected)
+
+
+# --- what zero_grad leaves --------------------------------------------------------------------
+
+
+def _zero_grad(backend: Backend, name: str, factory: Factory) -> Iterator[Measurement]:
+    """Nothing is left of any gradient, every time, and the numbers stay as they are."""
+    values = _arrays(20)
+    parameters = [backend.leaf(each.copy()) for each in values]
+    optimizer = factory(parameters, lr=RATE)
+    for round_, gradients in enumerate((_arrays(21), _arrays(22), _arrays(23)), start=1):
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            backend.set_gradient(parameter, gradient)
+        optimizer.zero_grad()
+        found = [backend.gradient(parameter) for parameter in parameters]
+        left = _joined(
+            [np.zeros(v.shape) if g is None else g for v, g in zip(values, found, strict=True)]
+        )
+        what = f"gradients left by zero_grad, call {round_}"
+        yield compared(name, what, left, np.zeros_like(left))
+    now = _joined(backend.arrays(parameters))
+    yield compared(name, "numbers after zero_grad", now, _joined(values))
+
+
+# --- clipping ---------------------------------------------------------------------------------
+
+
+def clipping(backend: Backend) -> Iterator[Measurement]:
+    """Rows for norms below, at and above the largest that is allowed, in either precision."""
+    for dtype in (np.float64, np.float32):
+        some: list[np.ndarray | None] = [
+            np.asarray(size * each, dtype)
+            for size, each in zip((30.0, 1e-2, 3.0, 0.3, -5.0), _arrays(30), strict=True)
+        ]
+        norm = global_norm(some)
+        in_dtype = f"in {np.dtype(dtype)}"
+        yield _clip(backend, some, 2.0 * norm, f"gradients below the largest norm, {in_dtype}")
+        yield _clip(backend, some, 0.1 * norm, f"gradients above the largest norm, {in_dtype}")
+        yield _clip(backend, some, 0.9 * norm, f"gradients barely above it, {in_dtype}")
+        absent = [None, some[1], some[2], None, some[4]]
+        largest = 0.5 * global_norm(absent)
+        yield _clip(backend, absent, largest, f"gradients of which some are missing, {in_dtype}")
+        single = [np.asarray([3.0, -4.0], dtype)]
+        yield _clip(backend, single, 5.0, f"gradients of just the largest norm, {in_dtype}")
+        small = [np.asarray([0.3], dtype), np.asarray(-0.4, dtype)]
+        yield _clip(
+            backend, small, 2.0, f"gradients below the largest norm and below 1, {in_dtype}"
+        )
+        yield _clip(backend, small, 0.4, f"gradients above a norm below 1, {in_dtype}")
+        zeros = [np.zeros(3, dtype), np.zeros((), dtype)]
+        yield _clip(backend, zeros, 1.0, f"gradients of zero, {in_dtype}")
+
+
+def _clip(backend: Backend, gradients: Gradients, max_norm: float, what: str) -> Measurement:
+    """The row of one call."""
+    dtype = next(g.dtype for g in gradients if g is not None)
+    shapes = [() if g is None else g.shape for g in gradients]
+    parameters = [backend.leaf(np.ones(shape, dtype)) for shape in shapes]
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        backend.set_gradient(parameter, None if gradient is None else gradient.copy())
+    backend.clip_grad_norm(parameters, max_norm)
+    now = _joined(backend.arrays(parameters))
+    if not (now == 1.0).all():
+        return compared(CLIP, f"numbers after clipping {what}", now, np.ones_like(now))
+    found = [backend.gradient(parameter) for parameter in parameters]
+    readings = (_worst(found, clipped(gradients, max_norm, eps), what) for eps in CLIP_EPS)
+    first = next(readings)
+    return first if first.error == 0.0 else min(first, *readings, key=lambda row: row.error)
+
+
+def _worst(found: Gradients, expected: Gradients, what: str) -> Measurement:
+    """About the tensor whose gradient is furthest off, beyond what its dtype rounds away."""
+    pairs = zip(found, expected, strict=True)
+    measured = [_beyond_rounding(got, right, what) for got, right in pairs]
+    return max(measured, key=lambda row: row.error)
+
+
+def _beyond_rounding(got: np.ndarray | None, right: np.ndarray | None, what: str) -> Measurement:
+    """One gradient beside what it should be; none is as good as zeros."""
+    shape = () if right is None else right.shape
+    got = np.zeros(shape) if got is None else got
+    right = np.zeros(got.shape) if right is None else right
+    row = compared(CLIP, f"{what}, of shape {right.shape}", got, right, floor=0.0)
+    return replace(row, error=max(row.error - UNITS * float(np.finfo(got.dtype).eps), 0.0))
+
+
+def _joined(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """All numbers end to end."""
+    return np.concatenate([array.ravel() for array in arrays])

@@ -1,0 +1,116 @@
+"""The trials of ops, and of losses, which are ops as objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from harness.backends.base import Backend, EngineTensor, Factory
+from harness.oracles.ops import LOSSES, OPS, Formula
+from harness.probes.trials import cases
+from harness.probes.trials.cases.case import Array, Case
+from harness.probes.trials.cases.pool import Pool
+from harness.probes.trials.trial import (
+    GUESSES,
+    Arrays,
+    Lead,
+    Run,
+    Trial,
+    accepts,
+    input_names,
+    led,
+    tensors_of,
+)
+
+
+def _in_order(op: Callable[..., Any], inputs: Sequence[Any], arguments: Mapping[str, Any]) -> Any:
+    return op(*inputs, **arguments)
+
+
+def _as_a_list(op: Callable[..., Any], inputs: Sequence[Any], arguments: Mapping[str, Any]) -> Any:
+    return op(list(inputs), **arguments)
+
+
+def _affine_by_name(
+    op: Callable[..., Any], inputs: Sequence[Any], arguments: Mapping[str, Any]
+) -> Any:
+    x, weight, bias = inputs
+    return op(x, weight=weight, bias=bias, **arguments)
+
+
+# How an op is called, and its formula alike, where `op(*inputs, **arguments)` does not do.
+_CALLS = {"concatenate": _as_a_list, "cat": _as_a_list, "layer_norm": _affine_by_name}
+
+
+def op_trials(backend: Backend, name: str, pool: Pool, every: int = 1) -> list[Trial]:
+    """One trial for every so many-th case, where the op takes its arguments."""
+    op = backend.namespace.ops[name]
+    is_known = name in cases.OPS
+    return [
+        _op_trial(backend, name, op, case, pool, is_known)
+        for case in cases.OPS.get(name, GUESSES)[::every]
+        if accepts(op, {*case.arguments, *case.tensors})
+    ]
+
+
+def _op_trial(
+    backend: Backend, name: str, op: Factory, case: Case, pool: Pool, is_known: bool
+) -> Trial:
+    call = _CALLS.get(name, _in_order)
+
+    def twice(function: Callable[..., Any], inputs: Sequence[Any], given: Mapping[str, Any]) -> Any:
+        arguments = {key: v() if callable(v) else v for key, v in case.arguments.items()}
+        y = call(function, list(inputs) * case.copies, {**arguments, **given})
+        return y if case.then is None else call(function, [_one(y)], case.then)
+
+    def run(arrays: Arrays, wanted: Collection[int], lead: Lead | None = None) -> Run:
+        tensors = tensors_of(backend, arrays, wanted)
+        inputs = led(tensors, wanted, lead)
+        given = {key: backend.tensor(array) for key, array in case.tensors.items()}
+        return Run(_one(twice(op, inputs, given)), tensors)
+
+    def oracle(formula: Formula) -> Callable[[Arrays], Array]:
+        return lambda arrays: np.asarray(twice(formula, arrays, case.tensors))
+
+    arrays = case.draw(pool)
+    return Trial(
+        name, str(case), arrays, case.numbers,
+        input_names(arrays), run, tuple(oracle(formula) for formula in OPS.get(name, ())),
+        is_op=True, is_known=is_known, may_refuse=case.may_refuse, fans_out=case.copies > 1,
+    )  # fmt: skip
+
+
+def _one(output: Any) -> EngineTensor:
+    """The numbers of an op that also says where they stand, as PyTorch's max does."""
+    return output[0] if isinstance(output, tuple) else output
+
+
+def loss_trials(backend: Backend, name: str, pool: Pool, every: int = 1) -> list[Trial]:
+    """Every so many-th case of the op that a loss is, through the object."""
+    factory, op = backend.namespace.losses[name], LOSSES.get(name, "")
+    return [
+        _loss_trial(backend, name, factory, op, case, pool)
+        for case in cases.OPS.get(op, GUESSES)[::every]
+        if accepts(factory, case.arguments)
+    ]
+
+
+def _loss_trial(
+    backend: Backend, name: str, factory: Factory, op: str, case: Case, pool: Pool
+) -> Trial:
+    def run(arrays: Arrays, wanted: Collection[int], lead: Lead | None = None) -> Run:
+        tensors = tensors_of(backend, arrays, wanted)
+        inputs = led(tensors, wanted, lead)
+        return Run(factory(**case.arguments)(*inputs), tensors)
+
+    def oracle(formula: Formula) -> Callable[[Arrays], Array]:
+        return lambda arrays: np.asarray(formula(*arrays, **case.arguments))
+
+    arrays = case.draw(pool)
+    return Trial(
+        name, str(case), arrays, case.numbers,
+        input_names(arrays), run, tuple(oracle(formula) for formula in OPS.get(op, ())),
+        is_known=bool(op), may_refuse=case.may_refuse or not op,
+    )  # fmt: skip

@@ -1,0 +1,152 @@
+"""Ops and layers that change what they are given, keep what they should not, or drop otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness.autograd import Tensor, nn, ops
+from harness.autograd.ops.dropout import DropoutBackward
+from harness.backends.base import Factory
+from harness.faults import planted
+from tests.small_engines import PROBES, Array, measured, only, wrong, wrong_gradient
+
+
+def _writes_on_its_input(x: Tensor) -> Tensor:
+    np.exp(x.data, out=x.data)
+    return ops.log(x).exp()
+
+
+def _writes_on_the_gradient(x: Tensor) -> Tensor:
+    def double(gradient: Array, grad_output: Array) -> Array:
+        grad_output *= 2.0
+        return gradient
+
+    return wrong_gradient(ops.exp, 0, double)(x)  # type: ignore[no-any-return]
+
+
+_LAST: list[Tensor] = []
+
+
+def _remembers_the_last_call(x: Tensor) -> Tensor:
+    y = ops.exp(x)
+    _LAST[:] = [y]
+    if y._grad_fn is not None:
+        y._grad_fn.apply = lambda g: (g * _LAST[0].data.reshape(g.shape),)  # type: ignore[method-assign]
+    return y
+
+
+_CALLS = [0]
+
+
+def _counts_its_calls(x: Tensor) -> Tensor:
+    _CALLS[0] += 1
+    return ops.exp(x) * (1.0 + 1e-3 * _CALLS[0])
+
+
+def _widens(x: Tensor) -> Tensor:
+    y = ops.exp(x)
+    y.data = y.data.astype(np.float64)
+    return y
+
+
+@pytest.mark.parametrize("op", [_writes_on_its_input, _writes_on_the_gradient,
+                                _remembers_the_last_call, _counts_its_calls, _widens])  # fmt: skip
+def test_bad_manners_are_seen(op: Factory) -> None:
+    assert wrong(measured("op_manners", only(ops={"exp": op}))) == ["exp"]
+
+
+def _dropout(change: Callable[[Array, float], Array]) -> Factory:
+    """Dropout with other factors: change(those that are right, p)."""
+
+    def drop(
+        x: Tensor, p: float = 0.5, training: bool = True, rng: np.random.Generator | None = None
+    ) -> Tensor:
+        if not training or p in (0.0, 1.0):
+            return ops.dropout(x, p, training, rng)
+        right = ops.dropout(Tensor(np.ones_like(x.data)), p, training, rng).data
+        factors = np.asarray(change(right, p), dtype=x.dtype)
+        return x.from_op(x.data * factors, DropoutBackward(x, factors))
+
+    return drop
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda f, p: f * (1.0 - p),
+        lambda f, p: np.broadcast_to(f[:1], f.shape),
+        lambda f, p: np.broadcast_to(f[..., :1], f.shape),
+        lambda f, p: np.ones_like(f),
+        lambda f, p: np.where(f.cumsum().reshape(f.shape) % 2 < 1, f, 1.0 / (1.0 - p)),
+        lambda f, p: np.where(np.arange(f.size).reshape(f.shape) % 4, 1.0 / (1.0 - p), 0.0),
+    ],
+    ids=["unscaled", "one mask for the batch", "whole rows", "never", "too few", "no chance"],
+)
+def test_dropout_that_drops_otherwise_is_seen(change: Callable[[Array, float], Array]) -> None:
+    backend = only(ops={"dropout": _dropout(change)})
+    assert wrong(measured("op_manners", backend)) == ["dropout"]
+
+
+def test_dropout_with_its_own_right_factors_is_right() -> None:
+    backend = only(ops={"dropout": _dropout(lambda factors, _: factors)})
+    for probe in PROBES:
+        assert wrong(measured(probe, backend)) == []
+
+
+def test_dropout_without_a_generator_is_judged_by_what_it_drops() -> None:
+    def unseeded(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
+        return ops.dropout(x, p, training)
+
+    for probe in PROBES:
+        assert wrong(measured(probe, only(ops={"dropout": unseeded}))) == []
+
+
+# --- layers ---------------------------------------------------------------------------------
+
+
+class _Deaf(nn.Sequential):
+    """A container that keeps its mode to itself."""
+
+    def train(self, mode: bool = True) -> nn.Module:
+        self.training = mode
+        return self
+
+
+def test_container_that_keeps_its_mode_to_itself_is_seen() -> None:
+    layers = {"Dropout": nn.Dropout, "Sequential": _Deaf}
+    assert wrong(measured("op_manners", only(layers=layers))) == ["Sequential"]
+
+
+def _always_alike(in_features: int, out_features: int, bias: bool = True,
+                  rng: np.random.Generator | None = None) -> nn.Linear:  # fmt: skip
+    return nn.Linear(in_features, out_features, bias, np.random.default_rng(0))
+
+
+def test_layer_that_draws_from_another_generator_is_seen() -> None:
+    layers = {"Linear": _always_alike, "Conv2d": nn.Conv2d}
+    assert wrong(measured("op_manners", only(layers=layers))) == ["Linear"]
+
+
+def test_what_is_wrong_with_all_that_draw_is_what_they_draw_from() -> None:
+    with planted("init_unseeded", "numpy") as ground:
+        assert wrong(measured("op_manners", ground.backend))[0] == "random streams"
+
+
+class _Moody(nn.Tanh):
+    """Another function in evaluation."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) if self.training else ops.sigmoid(x)
+
+
+def test_layer_that_heeds_the_mode_for_nothing_is_seen() -> None:
+    layers: dict[str, Any] = {"Tanh": _Moody, "ReLU": nn.ReLU}
+    assert wrong(measured("op_manners", only(layers=layers))) == ["Tanh"]
+
+
+if __name__ == "__main__":
+    raise SystemExit(pytest.main([__file__, "-q"]))
