@@ -9,9 +9,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from harness import bands
+from harness.checks import all_checks
 from harness.checks.accuracy import steps_to
 from harness.checks.loss import first_and_last
 from harness.config import MilestoneConfig
+from harness.curves import curves
+from harness.datasets.summary import put_on_record
 from harness.errors import JobError
 from harness.executors import IsolatedExecutor
 from harness.on_record import SCHEMA, Json
@@ -19,6 +23,8 @@ from harness.preparation import Outline
 from harness.record import RunRecord
 from harness.runner import Job, Outcome, run
 
+# Fewer seeds say too little of what hardly any seed does.
+LEAST_SEEDS_FOR_BANDS = 100
 _QUANTILES = {"lowest": 0.0, "low": 0.01, "median": 0.5, "high": 0.99, "highest": 1.0}
 
 
@@ -42,6 +48,7 @@ def calibrate(
         "milestone": config.name,
         "config": config.digest,
         "data": outline.dataset.digest,
+        "examples": put_on_record(config.data.model_dump(mode="json"), outline.dataset),
         "backend": backend,
         "numpy": np.__version__,
         "seeds": seeds,
@@ -57,6 +64,8 @@ def calibrate(
             label: _control(outline, label, control_seeds, jobs, backend, on_outcome)
             for label in config.controls
         },
+        "initial_norm": initial_norms(records),
+        "bands": _bands(config, records),
     }
 
 
@@ -68,9 +77,12 @@ def _train(
     on_outcome: Callable[[Outcome], None],
 ) -> list[Outcome]:
     executor = IsolatedExecutor(jobs)
+    # What is on record from the last time must not judge what is to be put on record now.
+    checks = frozenset(check.name for check in all_checks() if not check.is_calibrated)
     outcomes = []
     try:
-        for outcome in run([Job(config, i, backend) for i in range(seeds)], executor, jobs):
+        planned = [Job(config, seed, backend, checks=checks) for seed in range(seeds)]
+        for outcome in run(planned, executor, jobs):
             on_outcome(outcome)
             if outcome.record is None:
                 raise JobError(f"{config.name}: {outcome.result.verdicts[0].reason}")
@@ -117,3 +129,22 @@ def _curve(records: Sequence[RunRecord]) -> Json:
             for name in ("low", "median", "high")
         },
     }
+
+
+def initial_norms(records: Sequence[RunRecord]) -> Json:
+    """The smallest and the largest norm that each tensor started with."""
+    norms = np.stack([record.initial_norm for record in records])
+    ends = zip(norms.min(axis=0), norms.max(axis=0), strict=True)
+    return {
+        label: [float(f"{end:.5g}") for end in pair]
+        for label, pair in zip(records[0].labels, ends, strict=True)
+    }
+
+
+def _bands(config: MilestoneConfig, records: Sequence[RunRecord]) -> Json:
+    """The bands of all curves; none when too few seeds took all steps."""
+    whole = [record for record in records if record.steps == record.planned_steps > 1]
+    if len(whole) < LEAST_SEEDS_FOR_BANDS:
+        return {}
+    null = config.expectations.null_gradients
+    return bands.fit([curves(record, null) for record in whole])

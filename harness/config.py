@@ -167,11 +167,13 @@ def _count_or_labels(value: object) -> object:
 class Expectations(_Frozen):
     """What is known of the model: its tensors, and which have no gradient by mathematics.
 
-    `tensors` lists their labels, or only counts them.
+    `tensors` lists their labels, or only counts them. In a `causal` model every place of a
+    sequence depends on the tokens up to it, and on none after it.
     """
 
     tensors: Annotated[int | list[str], BeforeValidator(_count_or_labels)]
     null_gradients: dict[str, Text] = {}
+    causal: bool = False
 
     @model_validator(mode="after")
     def _null_tensors_are_declared(self) -> Self:

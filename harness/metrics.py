@@ -42,10 +42,10 @@ def largest_logit(logits: np.ndarray) -> np.ndarray:
 
 
 def above(threshold: float) -> Callable[[np.ndarray], np.ndarray]:
-    """The predicted 0 or 1 of each number; NaN is neither: -1."""
+    """The predicted 0 or 1 of each number; NaN is neither, whatever the target."""
 
     def predict(logits: np.ndarray) -> np.ndarray:
-        return np.asarray(np.where(np.isfinite(logits), logits > threshold, -1))
+        return np.asarray(np.where(np.isfinite(logits), logits > threshold, np.nan))
 
     return predict
 

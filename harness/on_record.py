@@ -7,10 +7,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import from_json
+
 from harness.atomic_files import write_text
 from harness.resources import root
 
-SCHEMA = "harness.calibration/1"
+SCHEMA = "harness.calibration/2"
 
 # Plain JSON: a calibration is written once and read by people, checks, reports and tests.
 Json = dict[str, Any]
@@ -24,7 +26,17 @@ def file_for(name: str) -> Path:
 def save(calibration: Json, file: Path) -> None:
     """Write a calibration, whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    write_text(file, json.dumps(calibration, indent=1) + "\n")
+    write_text(file, _text(calibration) + "\n")
+    _load.cache_clear()
+
+
+def _text(value: Any, indent: str = "") -> str:  # `Any`: whatever JSON can hold
+    """JSON with a line for each entry of a mapping, and one for a whole list of numbers."""
+    if not isinstance(value, dict) or not value:
+        return json.dumps(value)
+    inner = indent + " "
+    lines = [f"{inner}{json.dumps(key)}: {_text(each, inner)}" for key, each in value.items()]
+    return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
 
 
 def load(name: str) -> Json | None:
@@ -36,5 +48,5 @@ def load(name: str) -> Json | None:
 def _load(file: Path) -> Json | None:
     if not file.exists():
         return None
-    found: Json = json.loads(file.read_text(encoding="utf-8"))
+    found: Json = from_json(file.read_bytes())  # four times as fast as json.loads
     return found

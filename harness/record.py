@@ -46,6 +46,8 @@ class RunRecord:
     backend: str
     labels: list[str] = field(default_factory=list)
     shapes: list[tuple[int, ...]] = field(default_factory=list)
+    # (tensors,) Euclidean norms before the first step
+    initial_norm: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     # (steps,) computed by the harness from the logits, in float64
     loss: np.ndarray = field(default_factory=lambda: np.zeros(0))
@@ -64,6 +66,8 @@ class RunRecord:
     planned_steps: int = 0
     batch_size: int = 0
     held_out_examples: int = 0
+    # how many targets one example has: the places of a sequence, else 1
+    targets_per_example: int = 1
     majority_accuracy: float = 0.0
     # sha256 over the final parameters and the loss of every step: equal runs have equal digests
     digest: str = ""

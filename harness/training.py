@@ -68,15 +68,18 @@ def _empty_record(
 ) -> RunRecord:
     training = config.training
     steps_per_epoch = -(-len(dataset.train_x) // training.batch_size)
+    arrays = backend.arrays(list(model.parameters.values()))
     return RunRecord(
         milestone=config.name,
         seed=seed,
         backend=backend.name,
         labels=list(model.parameters),
-        shapes=[array.shape for array in backend.arrays(list(model.parameters.values()))],
+        shapes=[array.shape for array in arrays],
+        initial_norm=np.array([np.linalg.norm(array.astype(np.float64)) for array in arrays]),
         planned_steps=training.epochs * steps_per_epoch,
         batch_size=training.batch_size,
         held_out_examples=len(dataset.held_out_x),
+        targets_per_example=dataset.held_out_y[0].size,
         majority_accuracy=dataset.majority_accuracy,
         data_digest=dataset.digest,
     )

@@ -20,7 +20,7 @@ from harness.datasets.base import Dataset
 from harness.errors import DataError, UsageError, did_you_mean
 
 Recipe = Callable[..., Dataset]
-_NOT_RECIPES = ("base", "files")
+_NOT_RECIPES = ("base", "files", "summary")
 
 
 def available() -> list[str]:

@@ -99,8 +99,9 @@ def test_skipped_checks_are_listed_with_their_reason_once() -> None:
     left_out = replace(FINE, check="loss_falls", status="skip", reason=NOT_ASKED_FOR)
     other_seed = replace(FINE, check="slopes", status="skip", reason=NOT_PROBED)
     whole = card(engine(stale, left_out, other_seed, FINE))
-    assert not_run(whole) == ["learning_in_band on engine (no calibration)",
-                              "loss_falls (not asked for)"]  # fmt: skip
+    of_the_engine = [sentence for sentence in not_run(whole) if " on good" not in sentence]
+    assert of_the_engine == ["learning_in_band on engine (no calibration)",
+                             "loss_falls (not asked for)"]  # fmt: skip
     for report in (text.render(whole), markdown.render(whole).replace("\\", "")):
         assert "ot run: loss_falls (not asked for)" in flowed(report)
 

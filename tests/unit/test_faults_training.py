@@ -7,6 +7,7 @@ import sys
 import zlib
 from collections.abc import Callable, Mapping
 from functools import cache
+from importlib import import_module
 from itertools import islice
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 from harness import config as configs
 from harness import training
 from harness.config import LayerSpec, MilestoneConfig
-from harness.faults import all_faults, planted
+from harness.faults import all_faults, families, planted
 from harness.faults.base import NOT_EXPRESSIBLE, Fault
 from harness.metrics import targets_for
 from tests.examples import NAMES
@@ -24,7 +25,7 @@ from tests.examples import NAMES
 FAMILIES = (
     "optimizers", "adam", "training_loop", "clipping", "configuration", "data", "batches",
     "determinism", "evaluation", "initialization", "registration", "dropout",
-    "harmless_training",
+    "dropout_op", "harmless_training",
 )  # fmt: skip
 AROUND = [each for each in all_faults().values() if each.family in FAMILIES]
 WRONG = [each for each in AROUND if not each.is_harmless]
@@ -133,6 +134,7 @@ USERS: dict[str, Callable[[], MilestoneConfig]] = {
     "clipping": clipping(0.01),
     "clip_scales_up": clipping(10.0),
     "dropout": with_dropout,
+    "dropout_op": with_dropout,
     "eval_in_training_mode": with_dropout,
     "eval_never_left": with_dropout,
     "batches": lambda: variant(batch_size=3),
@@ -198,6 +200,13 @@ def test_all_seeds_are_one_when_the_seed_is_lost() -> None:
     one, other = (numbers(config, "seed_same_all_runs", seed) for seed in (1, 2))
     assert differing(one, other) == ["seed"]
     assert len(differing(numbers(config, None, 1), numbers(config, None, 2))) > 5
+
+
+def test_no_two_faults_have_one_name() -> None:
+    modules = [import_module(f"harness.faults.{family}") for family in families()]
+    faults = [each for m in modules for each in vars(m).values() if isinstance(each, Fault)]
+    names = [fault.name for fault in faults]
+    assert sorted(names) == sorted(all_faults())
 
 
 def test_what_cannot_be_planted_says_why_and_is_not_planted() -> None:

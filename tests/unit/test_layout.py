@@ -24,7 +24,8 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 # streams, arguments, yaml_source and metrics are helpers beside config; preparation stands
 # beside training; provenance is a part of the scorecard; session is what the cli calls.
 LEVELS = [
-    ["harness", "errors", "atomic_files", "measurement", "record", "checks.base"],
+    ["harness", "errors", "atomic_files", "explanation", "measurement", "record", "curves", "bands",
+     "checks.base"],
     [
         "resources",
         "on_record",
@@ -45,16 +46,19 @@ LEVELS = [
     ["checks"],
     ["scorecard"],
     ["results", "kill_matrix"],
-    ["executors", "runner"],
+    ["executors", "runner", "explaining"],
     ["calibrating", "session", "selftest", "reports"],
     ["cli", "__main__"],
-]
+]  # fmt: skip
 # Narrower than their level: all that these may import of the harness.
 ONLY = {
     "errors": set[str](),
     "atomic_files": set[str](),
+    "explanation": set[str](),
     "measurement": set[str](),
     "record": {"measurement"},
+    "curves": {"record"},
+    "bands": {"curves"},
     "on_record": {"atomic_files", "resources", "errors"},
     "checks.base": set[str](),
     "autograd": {"autograd"},
@@ -63,12 +67,13 @@ ONLY = {
     "streams": set[str](),
     "executors": {"errors"},
     "provenance": {"harness", "errors"},
-    "checks": {"checks", "checks.base", "config", "measurement", "record", "errors"},
+    "checks": {"checks", "checks.base", "bands", "curves", "config", "measurement", "record",
+               "errors"},
     "training": {"arguments", "backends", "config", "datasets", "errors", "evaluation",
                  "metrics", "model", "watches", "record", "streams"},
     "kill_matrix": {"checks.base", "faults"},
-    "reports": {"reports", "scorecard", "preparation", "errors", "checks.base", "kill_matrix",
-                "faults"},
+    "reports": {"reports", "scorecard", "explanation", "preparation", "errors", "checks.base",
+                "kill_matrix", "faults"},
 }  # fmt: skip
 LAZY = {"torch", "sklearn", "scipy", "dask", "jinja2", "joblib"}
 
@@ -294,6 +299,8 @@ def test_only_cli_and_reports_print(file: Path) -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=relative)
 def test_nobody_draws_from_global_random_state(file: Path) -> None:
+    if relative(file) == "harness/probes/global_randomness.py":
+        return  # it looks at that state, and sets it, to find out who else draws from it
     allowed = {"default_rng", "Generator", "SeedSequence"}
     if file.parent.name == "datasets":
         allowed.add("RandomState")  # its numbers are frozen across numpy versions

@@ -2,100 +2,93 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
 from harness.measurement import Measurement
-from harness.metrics import targets_for
-from harness.model import Model
-from harness.probes.specimen import Specimen
+from harness.probes.differences import AGREES, random_directions, slope_row
+from harness.probes.models.blame import wrong_parts
+from harness.probes.models.objective import Gradients, Objective
+from harness.probes.models.specimen import Specimen
 
 EXAMPLES = 4
-# Central differences are off by h^2 f'''/6 + eps |f| / h: least near eps^(1/3) = 6e-6. A
-# kink of a ReLU or a pool within one step is not within another direction's ten times smaller.
-STEPS = (1e-5, 1e-6, 3e-6)
-# Enough for the noise of the smallest step: 1e-16 / 1e-6 of a loss around 1.
-NEGLIGIBLE_SLOPE = 1e-3
-AGREES = 1e-6
+# Gradients that are one multiple of the slopes agree about it that well.
+ONE_FACTOR = 1e-4
+# A slope this small beside the largest says nothing about a factor.
+TOO_SMALL = 1e-4
 
 
 def measure(specimen: Specimen) -> Iterator[Measurement]:
-    """One row per tensor and mode: the slope along a random direction of unit length."""
+    """One row per tensor and mode: the slope along a random direction of unit length.
+
+    Where some disagree, the parts that are to blame come first. Where evaluation has the very
+    gradients of training, it is measured along one direction through all tensors at once.
+    """
     x, y = specimen.examples(EXAMPLES)
-    for training in (True, False):
-        gradients = _gradients(specimen, x, y, training)
-        for label, gradient in gradients.items():
-            yield _row(specimen, x, y, training, label, gradient)
+    training = Objective(specimen, x, y, training=True)
+    known = training.gradients()
+    yield from _judged(training, list(_rows(training, known)))
+    evaluation = Objective(specimen, x, y, training=False)
+    gradients = evaluation.gradients()
+    if not _equal(gradients, known):
+        yield from _judged(evaluation, list(_rows(evaluation, gradients)))
+        return
+    all_at_once = _together(evaluation, gradients)
+    yield all_at_once
+    if not all_at_once.error <= AGREES:
+        yield from _judged(evaluation, list(_rows(evaluation, gradients)))
 
 
-def _gradients(
-    specimen: Specimen, x: np.ndarray, y: np.ndarray, training: bool
-) -> Mapping[str, np.ndarray | None]:
-    """The engine's gradient of every tensor, None where none arrived."""
-    backend, name = specimen.backend, specimen.config.training.loss
-    model = specimen.wide_model()
-    model.set_training(training)
-    logits = model(specimen.input(x))
-    targets = targets_for(name, backend.array(logits), y)
-    backend.backward(backend.namespace.losses[name]()(logits, backend.tensor(targets)))
-    return {label: backend.gradient(tensor) for label, tensor in model.parameters.items()}
+def _rows(objective: Objective, gradients: Gradients) -> Iterator[Measurement]:
+    rng = objective.specimen.rng("slopes", objective.mode)
+    for label, gradient in gradients.items():
+        directions = random_directions(objective.values[label].shape, rng)
+        moved = partial(_moved_one, objective, label)
+        yield slope_row(label, f"slope in {objective.mode}", moved, gradient, directions)
 
 
-def _row(
-    specimen: Specimen,
-    x: np.ndarray,
-    y: np.ndarray,
-    training: bool,
-    label: str,
-    gradient: np.ndarray | None,
-) -> Measurement:
-    """The disagreement of one tensor: the least of a few steps, as kinks are no faults."""
-    mode = "training" if training else "evaluation"
-    rng = specimen.rng("slopes", mode, label)
-    rows = []
-    for step in STEPS:
-        rows.append(_compared(specimen, x, y, training, label, gradient, step, rng))
-        if rows[-1].error <= AGREES:
-            break
-    return min(rows, key=lambda row: row.error)
+def _moved_one(objective: Objective, label: str, shift: np.ndarray) -> float:
+    return objective.moved({label: shift})
 
 
-def _compared(
-    specimen: Specimen,
-    x: np.ndarray,
-    y: np.ndarray,
-    training: bool,
-    label: str,
-    gradient: np.ndarray | None,
-    step: float,
-    rng: np.random.Generator,
-) -> Measurement:
-    values, got = [], 0.0
-    direction = np.zeros(0)
-    for sign in (1.0, -1.0):
-        # Built anew for each value, so that every forward pass draws the same dropout masks.
-        model = specimen.wide_model()
-        model.set_training(training)
-        if direction.size == 0:
-            direction = _unit(specimen, model, label, rng)
-        _move(specimen, model, label, sign * step * direction)
-        values.append(specimen.loss(specimen.outputs(model, x), y))
-    slope = (values[0] - values[1]) / (2.0 * step)
-    got = 0.0 if gradient is None else float(np.vdot(gradient, direction))
-    size = max(NEGLIGIBLE_SLOPE, abs(slope), abs(got))
-    what = "no gradient" if gradient is None else "slope"
-    mode = "training" if training else "evaluation"
-    return Measurement(label, f"{what} in {mode}", got, slope, abs(got - slope) / size)
+def _together(objective: Objective, gradients: Gradients) -> Measurement:
+    """The slope along one direction through all tensors at once."""
+    rng = objective.specimen.rng("slopes", "together")
+    gradient = objective.end_to_end(gradients)
+    what = f"slope of all tensors at once in {objective.mode}"
+    directions = random_directions(gradient.shape, rng)
+    return slope_row("the model", what, objective.moved_together, gradient, directions)
 
 
-def _unit(specimen: Specimen, model: Model, label: str, rng: np.random.Generator) -> np.ndarray:
-    (array,) = specimen.backend.arrays([model.parameters[label]])
-    direction = rng.standard_normal(array.shape)
-    return np.asarray(direction / np.linalg.norm(direction))
+def _equal(some: Gradients, others: Gradients) -> bool:
+    pairs = zip(some.values(), others.values(), strict=True)
+    return all(
+        one is other if one is None or other is None else np.array_equal(one, other)
+        for one, other in pairs
+    )
 
 
-def _move(specimen: Specimen, model: Model, label: str, shift: np.ndarray) -> None:
-    parameter = model.parameters[label]
-    (array,) = specimen.backend.arrays([parameter])
-    specimen.backend.set_value(parameter, array + shift)
+def _judged(objective: Objective, rows: list[Measurement]) -> Iterator[Measurement]:
+    """The rows; before them, where some disagree, what is to blame."""
+    wrong = [row for row in rows if not row.error <= AGREES]
+    if wrong:
+        yield from _common_factor(objective, rows)
+        yield from wrong_parts(objective)
+    yield from rows
+
+
+def _common_factor(objective: Objective, rows: list[Measurement]) -> Iterator[Measurement]:
+    """One row that blames the loss when all gradients are one multiple of the slopes."""
+    largest = max(abs(row.expected) for row in rows)
+    factors = [row.got / row.expected for row in rows if abs(row.expected) > TOO_SMALL * largest]
+    if not factors or not np.isfinite(factors).all() or any(np.isinf(row.error) for row in rows):
+        return
+    factor = float(np.median(factors))
+    spread = max(abs(each - factor) for each in factors)
+    error = abs(factor - 1.0)
+    if spread <= ONE_FACTOR * abs(factor) and error > ONE_FACTOR:
+        name = objective.specimen.config.training.loss
+        what = f"all gradients in {objective.mode}, as a multiple of the slopes"
+        yield Measurement(name, what, factor, 1.0, error)

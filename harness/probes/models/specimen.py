@@ -11,6 +11,7 @@ from harness.config import MilestoneConfig
 from harness.datasets.base import Dataset
 from harness.metrics import LOSSES, targets_for
 from harness.model import Model, build
+from harness.probes.models.walking import specs
 from harness.streams import stream
 
 # How far from its start a model is looked at: a share of each tensor's own size. Some faults
@@ -52,6 +53,10 @@ class Specimen:
         types = [leaf.type for node in model.nodes for leaf in (node, *node.leaves())]
         return sorted({training.loss, training.optimizer, *types, *ops})
 
+    def has(self, *kinds: str) -> bool:
+        """Whether the config has a layer whose type begins with one of these words."""
+        return any(spec.type.startswith(kinds) for spec in specs(self.config.layers).values())
+
     def rng(self, *name: str) -> np.random.Generator:
         """A stream of random numbers for a probe."""
         return stream(self.seed, "probe", *name)
@@ -62,14 +67,25 @@ class Specimen:
         rows = np.arange(min(count, len(x))) * len(x) // min(count, len(x))
         return x[rows], y[rows]
 
+    def wide(self, x: np.ndarray) -> np.ndarray:
+        """Inputs as a model in float64 takes them: floats in float64, tokens as they are."""
+        return x.astype(np.float64) if x.dtype.kind == "f" else x
+
     def input(self, x: np.ndarray) -> EngineTensor:
         """The engine's tensor for inputs: floats in float64, tokens as they are."""
-        return self.backend.tensor(x.astype(np.float64) if x.dtype.kind == "f" else x)
+        return self.backend.tensor(self.wide(x))
 
     def outputs(self, model: Model, x: np.ndarray) -> np.ndarray:
         """The model's logits for x in its present mode, without a graph."""
         with self.backend.no_grad():
             return self.backend.array(model(self.input(x)))
+
+    def draws(self, model: Model, x: np.ndarray) -> bool:
+        """Whether the model draws at random in its present mode: passes differ, or may do so."""
+        if self.has("Dropout"):  # rare drops may be the same twice
+            return True
+        first, second = self.outputs(model, x), self.outputs(model, x)
+        return not np.array_equal(first, second, equal_nan=True)
 
     def loss(self, outputs: np.ndarray, y: np.ndarray) -> float:
         """The harness's own mean loss of logits, in float64."""

@@ -1,0 +1,36 @@
+"""Are the losses and accuracies that are reported those of the model?"""
+
+from __future__ import annotations
+
+from harness.checks.base import Judgement, Stage, check
+from harness.checks.measured import SINGLE, judge_measurements
+from harness.config import MilestoneConfig
+from harness.record import RunRecord
+
+# The subjects of rows that are about evaluations; all others are about the loss.
+_OF_EVALUATIONS = ("the evaluation", "accuracy")
+
+
+@check(Stage.EVALUATION, probe="honesty")
+def loss_is_honest(config: MilestoneConfig, record: RunRecord) -> Judgement:
+    """The loss, by the engine and in the log, is the mean loss of the very batch of each step.
+
+    As recomputed from logits in float64.
+    """
+    rows = [row for row in record.probed.measured["honesty"] if row.subject not in _OF_EVALUATIONS]
+    hint = "Is it the mean over the very batch of that step, before the step, and nothing else?"
+    return judge_measurements(rows, SINGLE, "losses are what they are said to be", hint)
+
+
+@check(Stage.EVALUATION, probe="honesty")
+def evaluation_is_honest(config: MilestoneConfig, record: RunRecord) -> Judgement:
+    """Accuracy and held-out loss are those of all held-out examples, each counted once.
+
+    In evaluation mode; and looking changes neither the model nor its training.
+    """
+    rows = [row for row in record.probed.measured["honesty"] if row.subject in _OF_EVALUATIONS]
+    hint = (
+        "Accuracy is the share of all scored held-out targets that the largest logit (or the "
+        "sign of the only one) gets right; evaluation may change nothing."
+    )
+    return judge_measurements(rows, SINGLE, "evaluations count right and change nothing", hint)

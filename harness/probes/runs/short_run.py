@@ -1,0 +1,167 @@
+"""A few real steps of the harness's own training, and all that they did to every tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, cast
+
+import numpy as np
+
+from harness import training
+from harness.backends.base import Backend, Parameter
+from harness.config import MilestoneConfig
+from harness.datasets.base import Dataset
+from harness.oracles.optimizers import linear_decay
+from harness.probes.models.specimen import Specimen
+from harness.probes.runs.stepping import Recorder, Steps
+
+# A batch is of so many examples at most, and a held-out set of so many.
+BATCH = 8
+HELD_OUT = 4
+
+Batch = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class ShortRun:
+    """What a training did: `batches` are those that it should have seen, `taken` its steps.
+
+    `steps` has the numbers of those steps that were to be taken, as long as they begin with
+    finite values, and the learning rates that are declared for them. `starts` (steps, numbers)
+    are the values that backward left behind: those of the step before, unless something came
+    between.
+    """
+
+    config: MilestoneConfig
+    labels: list[str]
+    batches: list[Batch]
+    taken: int
+    steps: Steps
+    starts: np.ndarray
+
+    @cached_property
+    def epoch(self) -> int:
+        """How many batches one has."""
+        return len(self.batches) // self.config.training.epochs
+
+
+def few_examples(specimen: Specimen) -> Dataset:
+    """One and a half batches, a dozen examples at most: spread over all, neighbours are alike.
+
+    They are varied already, so that every epoch has the same.
+    """
+    dataset = specimen.dataset
+    total, held_out = len(dataset.train_x), len(dataset.held_out_x)
+    size = min(specimen.config.training.batch_size, BATCH)
+    count = min(max(size + size // 2, 2), total)
+    rows = np.arange(count) * total // count
+    others = np.arange(min(HELD_OUT, held_out)) * held_out // max(min(HELD_OUT, held_out), 1)
+    few = replace(
+        dataset,
+        train_x=dataset.train_x[rows],
+        train_y=dataset.train_y[rows],
+        held_out_x=dataset.held_out_x[others],
+        held_out_y=dataset.held_out_y[others],
+    )
+    x, y = few.epoch(specimen.rng("data"))
+    return replace(few, train_x=x, train_y=y, vary=None)
+
+
+# `Any` because every setting has a type of its own.
+def changed(config: MilestoneConfig, **settings: Any) -> MilestoneConfig:
+    """The config with some settings of its training section changed."""
+    section = config.training.model_copy(update=settings)
+    return config.model_copy(update={"training": section})
+
+
+def shortened(config: MilestoneConfig, dataset: Dataset, epochs: int) -> MilestoneConfig:
+    """The config for few examples, the last batch smaller, evaluated in the middle and after."""
+    size = min(config.training.batch_size, -(-2 * len(dataset.train_x) // 3))
+    return changed(config, batch_size=size, epochs=epochs, evaluate_every=4, evaluate_rows=HELD_OUT)
+
+
+def trained(specimen: Specimen, config: MilestoneConfig, dataset: Dataset) -> ShortRun:
+    """What `harness.training.train` did, step by step."""
+    batches = list(training.batches(config, dataset, specimen.seed))
+    watched = _Watched(specimen.backend)
+    record = training.train(config, cast(Backend, watched), dataset, specimen.seed)
+    if watched.recorder is None or watched.looks != [record.steps + 1, record.steps]:
+        raise RuntimeError("training did not look at the gradients and values of every step")
+    rates = declared_rates(config, dataset)
+    steps = watched.recorder.steps(rates) if record.steps else _no_steps(specimen, record.labels)
+    usable = _usable(steps, min(len(rates), len(batches)))
+    starts = np.array(watched.starts[: len(usable.gradients)])
+    return ShortRun(config, record.labels, batches, record.steps, usable, starts)
+
+
+def declared_rates(config: MilestoneConfig, dataset: Dataset) -> list[float]:
+    """The learning rate of every step, as the config has it."""
+    section = config.training
+    planned = section.epochs * -(-len(dataset.train_x) // section.batch_size)
+    is_linear = section.lr_decay == "linear"
+    return linear_decay(section.lr, planned) if is_linear else [section.lr] * planned
+
+
+def _usable(steps: Steps, count: int) -> Steps:
+    """The first steps, so many at most and none that begins with values that are not finite."""
+    usable = np.isfinite(steps.values[:-1]).all(axis=1)[:count]
+    count = len(usable) if usable.all() else int(usable.argmin())
+    return first_of(steps, count)
+
+
+def first_of(steps: Steps, count: int) -> Steps:
+    """The first steps, so many."""
+    return replace(
+        steps,
+        values=steps.values[: count + 1],
+        gradients=steps.gradients[:count],
+        arrived=steps.arrived[:count],
+        rates=list(steps.rates[:count]),
+    )
+
+
+def _no_steps(specimen: Specimen, labels: Sequence[str]) -> Steps:
+    """What is left of a training that took none."""
+    arrays = copies(specimen.backend, list(specimen.model().parameters.values()))
+    values = np.concatenate([array.ravel() for array in arrays])[None]
+    nothing = np.zeros((0, values.shape[1]))
+    shapes = tuple(array.shape for array in arrays)
+    return Steps(shapes, values, nothing, np.zeros((0, len(labels)), dtype=bool), [])
+
+
+def copies(backend: Backend, parameters: Sequence[Parameter]) -> list[np.ndarray]:
+    """The numbers of each parameter now, to keep."""
+    return [array.copy() for array in backend.arrays(parameters)]
+
+
+class _Watched:
+    """A backend that keeps every gradient and every value that the training loop looks at."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self.recorder: Recorder | None = None
+        # At the values, at the gradients.
+        self.looks = [0, 0]
+        self.starts: list[np.ndarray] = []
+
+    def __getattr__(self, name: str) -> Any:  # whatever a backend has
+        return getattr(self._backend, name)
+
+    def copy_values(self, parameters: Sequence[Parameter], out: np.ndarray) -> None:
+        self._backend.copy_values(parameters, out)
+        self.looks[0] += 1
+        if self.recorder is None:
+            self.recorder = Recorder(self._backend, parameters)
+        else:
+            self.recorder.stepped()
+
+    def copy_gradients(self, parameters: Sequence[Parameter], out: np.ndarray) -> list[int]:
+        missing = self._backend.copy_gradients(parameters, out)
+        self.looks[1] += 1
+        if self.recorder is not None:
+            self.recorder.given([self._backend.gradient(each) for each in parameters])
+            self.starts.append(np.empty_like(out))
+            self._backend.copy_values(parameters, self.starts[-1])
+        return missing

@@ -1,0 +1,77 @@
+"""`witnessed`: a short training as the harness runs it, and its weights at every step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+import numpy as np
+
+from harness import training
+from harness.backends.base import Backend, Parameter
+from harness.datasets.base import Dataset
+from harness.probes.models.specimen import Specimen
+from harness.probes.runs.short_run import Batch, changed, copies
+from harness.record import RunRecord
+
+_EXAMPLES = 10
+_HELD_OUT = 4
+_STEPS = 3
+
+
+@dataclass
+class Witnessed:
+    """What a training reported, and what was so: the weights before and after every step."""
+
+    record: RunRecord
+    dataset: Dataset
+    batches: list[Batch]
+    values: list[list[np.ndarray]]
+
+
+def witnessed(specimen: Specimen, evaluate_every: int) -> Witnessed:
+    """A training of three steps or so on ten examples, the last batch smaller."""
+    few = _few(specimen.dataset)
+    rows = len(few.train_x)
+    size = -(-rows // _STEPS)
+    config = changed(
+        specimen.config,
+        batch_size=size,
+        epochs=-(-_STEPS // -(-rows // size)),
+        evaluate_every=evaluate_every,
+        evaluate_rows=_HELD_OUT,
+    )
+    witness = _Witness(specimen.backend)
+    record = training.train(config, cast(Backend, witness), few, specimen.seed)
+    batches = list(training.batches(config, few, specimen.seed))
+    return Witnessed(record, few, batches, witness.values)
+
+
+def _few(dataset: Dataset) -> Dataset:
+    """Some examples, spread over all as neighbours are often alike; they vary as before."""
+    train, held_out = len(dataset.train_x), len(dataset.held_out_x)
+    rows = np.arange(min(_EXAMPLES, train)) * train // min(_EXAMPLES, train)
+    others = np.arange(min(_HELD_OUT, held_out)) * held_out // min(_HELD_OUT, held_out)
+    return replace(
+        dataset,
+        train_x=dataset.train_x[rows],
+        train_y=dataset.train_y[rows],
+        held_out_x=dataset.held_out_x[others],
+        held_out_y=dataset.held_out_y[others],
+    )
+
+
+@dataclass
+class _Witness:
+    """A backend that keeps the weights whenever training looks at them."""
+
+    backend: Backend
+    values: list[list[np.ndarray]] = field(default_factory=list)
+
+    def __getattr__(self, name: str) -> Any:  # whatever a backend has
+        return getattr(self.backend, name)
+
+    def copy_values(self, parameters: Sequence[Parameter], out: np.ndarray) -> None:
+        self.backend.copy_values(parameters, out)
+        self.values.append(copies(self.backend, parameters))
