@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.atomic_files import replacing
 from harness.errors import OutputError, ScorecardError
+from harness.explanation import Explanation
 from harness.provenance import Provenance
 from harness.record import RunRecord
 
@@ -107,6 +108,8 @@ class Result(_Model):
     uses: list[str] = []
     # Of each probe, by name; none on seeds that were not probed.
     probe_seconds: dict[str, float] = {}
+    # How one tensor gets its gradient, or why not; None unless that was asked for.
+    explanation: Explanation | None = None
 
 
 class EngineResult(_Model):
@@ -207,7 +210,7 @@ def _curves(record: RunRecord) -> Mapping[str, np.ndarray]:
 
 
 # From version n to n + 1. Older scorecards are read through these, one after the other.
-# Version 2 added `engine`, `uses` and checks that were not run; all have defaults.
+# Version 2 added `engine`, `uses`, `explanation` and checks that were not run; all have defaults.
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: dict}
 
 

@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, wait
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,6 +16,8 @@ from harness.checks import chosen, judge_engine, probes_for
 from harness.config import MilestoneConfig
 from harness.errors import ConfigError, JobError, Problem, UsageError
 from harness.executors import IsolatedExecutor
+from harness.explaining import explain
+from harness.explanation import Explanation
 from harness.preparation import Outline, known_to, load_data, prepare
 from harness.provenance import gather
 from harness.record import EngineRecord
@@ -38,7 +40,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for."""
+    """What the user asked for. `explain` is the label of a tensor of the only milestone."""
 
     names: Sequence[str]
     out: Path
@@ -50,6 +52,7 @@ class Request:
     fail_fast: bool = False
     checks: Sequence[str] = ()
     skip: Sequence[str] = ()
+    explain: str | None = None
     blas_threads: int | None = None
 
 
@@ -74,6 +77,11 @@ def run_session(
     """
     names = chosen(request.checks, request.skip)
     configs = _load_all(request.names, backends.load(request.backend), request.changes)
+    if request.explain is not None and len(configs) != 1:
+        raise UsageError(
+            f"--explain needs one milestone, got {len(configs)}",
+            "A tensor has one path: harness run NAME --explain LABEL.",
+        )
     data = _load_data(configs)
     jobs = plan(configs, request.seeds, request.backend, names)
     ran = _run(jobs, EngineJob(request.backend, probes_for("engine", names)), request,
@@ -168,8 +176,10 @@ def _run(
     outcomes: list[Outcome] = []
     interrupted = False
     looked: Future[EngineRecord] | None = None
+    explained: Explanation | None = None
     try:
         broken = _rehearse(jobs, executor)
+        explained = _explain(jobs[0], request.explain, executor)
         open_folder(request.out)
         on_start(len(jobs))
         looked = executor.submit(examine_engine, engine_job) if engine_job.probes else None
@@ -189,7 +199,27 @@ def _run(
     finally:
         executor.shutdown(cancel_futures=True)
     why_not = "interrupted" if interrupted else "stopped after the first failure (--fail-fast)"
-    return _Ran(in_order(jobs, outcomes, why_not), _engine(looked, jobs), interrupted)
+    first, *others = in_order(jobs, outcomes, why_not)
+    result = first.result.model_copy(update={"explanation": explained})
+    ordered = [replace(first, result=result), *others]
+    return _Ran(ordered, _engine(looked, jobs), interrupted)
+
+
+def _explain(job: Job, label: str | None, executor: Executor) -> Explanation | None:
+    """How a tensor gets its gradient, looked at before anything is trained.
+
+    Raises UsageError when the milestone has no such tensor.
+    """
+    if label is None:
+        return None
+    future = executor.submit(explain, job, label)
+    error = future.exception()
+    if isinstance(error, JobError):
+        return Explanation(label, problem=f"its path could not be followed: {error.message}")
+    told = future.result()
+    if isinstance(told, UsageError):
+        raise told
+    return told
 
 
 def _engine(looked: Future[EngineRecord] | None, jobs: Sequence[Job]) -> EngineResult | None:

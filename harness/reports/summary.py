@@ -140,6 +140,12 @@ def _milestone_failures(scorecard: Scorecard) -> list[Failure]:
     return list(found.values())
 
 
+def place_of(verdict: VerdictRow) -> str:
+    """The line of code to blame, "file:line", where a verdict knows one."""
+    place = verdict.evidence.get("place")
+    return place if isinstance(place, str) else ""
+
+
 def is_not_run(verdict: VerdictRow) -> bool:
     """Whether this is no verdict because the job never started."""
     return verdict.evidence.get("kind") == JobNotRunError.__name__

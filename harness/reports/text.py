@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from harness.reports import explanation
 from harness.reports.summary import (
     Failure,
     engine_line,
@@ -18,6 +19,7 @@ from harness.reports.summary import (
     is_not_run,
     lines,
     not_run,
+    place_of,
 )
 from harness.scorecard import Scorecard, VerdictRow
 
@@ -43,6 +45,9 @@ def render(
         _print_failure(console, failure)
     if len(found) > _SHOWN_FAILURES:
         console.print(f"\n... and {len(found) - _SHOWN_FAILURES} more; all are in the scorecard.")
+    for result in scorecard.results:
+        if result.explanation:
+            console.print(Text(f"\n{explanation.render(result).rstrip()}"), soft_wrap=True)
     for sentence in not_run(scorecard):
         console.print()
         _print_wrapped(console, f"not run: {sentence}", "")
@@ -73,13 +78,23 @@ def _print_failure(console: Console, failure: Failure) -> None:
     word = "NOT RUN" if is_not_run(failure.cause) else word
     console.print()
     _print_wrapped(console, f"{word} {failure.where}: {failure.cause.reason}", "bold red")
+    if (place := place_of(failure.cause)) and place not in failure.cause.reason:
+        _print_wrapped(console, f"     at {place}", "")
     if failure.cause.hint:
         _print_wrapped(console, f"     {failure.cause.hint}", "")
-    for verdict in failure.consequences:
-        _print_wrapped(console, f"     therefore {verdict.check}: {verdict.reason}", "dim")
+    if failure.consequences:
+        _print_wrapped(console, f"     therefore {_consequences(failure)}", "dim")
     for spoiled in failure.spoils:
         text = f"{spoiled.where}: {spoiled.cause.check}: {spoiled.cause.reason}"
         _print_wrapped(console, f"     therefore {text}", "dim")
+
+
+def _consequences(failure: Failure) -> str:
+    """The only consequence in its own words, several by name."""
+    first, *others = failure.consequences
+    if not others:
+        return f"{first.check}: {first.reason}"
+    return f"also: {', '.join(verdict.check for verdict in failure.consequences)}"
 
 
 def _print_wrapped(console: Console, text: str, style: str) -> None:
@@ -104,7 +119,9 @@ def _print_details(console: Console, scorecard: Scorecard) -> None:
 def _print_verdicts(console: Console, verdicts: Sequence[VerdictRow]) -> None:
     for verdict in verdicts:
         word = verdict.status if verdict.status in ("pass", "skip") else verdict.status.upper()
-        console.print(Text(f"  {word:5} {verdict.check}: {verdict.reason}"))
+        place = place_of(verdict)
+        where = f" ({place})" if place and place not in verdict.reason else ""
+        console.print(Text(f"  {word:5} {verdict.check}: {verdict.reason}{where}"))
 
 
 def _number(value: float | None) -> str:
