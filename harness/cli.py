@@ -179,13 +179,19 @@ def _listed(text: str) -> list[str]:
 @click.option(
     "--format",
     "format_",
-    type=click.Choice(["text", "json", "markdown"]),
+    type=click.Choice(["text", "json", "markdown", "github"]),
     default="text",
     show_default=True,
     help="What to print.",
 )
 @click.option("--checks", metavar="NAME,...", default="", help="Run only these checks.")
 @click.option("--skip", metavar="NAME,...", default="", help="Do not run these checks.")
+@click.option(
+    "--explain",
+    metavar="TENSOR",
+    default=None,
+    help="Follow the gradient of a tensor, such as conv1.bias, from the loss to it.",
+)
 @click.option("--fail-fast", is_flag=True, help="Start nothing more after the first failure.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only when something does not pass.")
 @click.option("-v", "--verbose", is_flag=True, help="Print every check and every tensor.")
@@ -203,6 +209,7 @@ def run(
     format_: str,
     checks: str,
     skip: str,
+    explain: str | None,
     fail_fast: bool,
     quiet: bool,
     verbose: bool,
@@ -223,6 +230,7 @@ def run(
         fail_fast=fail_fast,
         checks=_listed(checks),
         skip=_listed(skip),
+        explain=explain,
         blas_threads=threads,
     )
     progress = _Progress(shown=sys.stderr.isatty() and not no_progress and not quiet)
@@ -402,7 +410,9 @@ def calibrate(
     help="How many processes work at once.  [default: one a processor]",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
-              help="The seed of all faults, and the first of three healthy ones.")  # fmt: skip
+              help="The seed of all faults, and the first of the healthy ones.")  # fmt: skip
+@click.option("--healthy", type=click.IntRange(min=1), default=3, show_default=True, metavar="N",
+              help="Seeds of each milestone to look at without a fault.")  # fmt: skip
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
@@ -421,6 +431,7 @@ def selftest(
     milestones: tuple[str, ...],
     jobs: int | None,
     seed: int,
+    healthy: int,
     timeout: float,
     as_json: bool,
     markdown: bool,
@@ -433,7 +444,9 @@ def selftest(
 
     if as_json and markdown:
         raise UsageError("give --json or --markdown, not both")
-    selection = Selection(families, faults, milestones, seed, jobs or _cpus(), timeout)
+    selection = Selection(
+        families, faults, milestones, seed, jobs or _cpus(), timeout, healthy=healthy
+    )
     if listed:
         from harness.reports.kill_matrix import listing
 
@@ -455,13 +468,13 @@ def selftest(
 def _print_matrix(matrix: KillMatrix, format_: str) -> None:
     from shutil import get_terminal_size
 
-    from harness.faults import base
+    from harness.faults.base import NOT_EXPRESSIBLE
     from harness.reports import fault_page, kill_matrix
 
     if format_ == "json":
         text = kill_matrix.to_json(matrix)
     elif format_ == "markdown":
-        text = fault_page.render(matrix, getattr(base, "NOT_EXPRESSIBLE", {}))
+        text = fault_page.render(matrix, NOT_EXPRESSIBLE)
     else:
         colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
         width = max(100, get_terminal_size((100, 24)).columns)

@@ -13,7 +13,7 @@ from harness.config import MilestoneConfig
 from harness.errors import ConfigError, JobError, JobNotRunError
 from harness.faults import planted
 from harness.preparation import prepare
-from harness.probes.specimen import Specimen
+from harness.probes.models.specimen import Specimen
 from harness.record import EngineRecord, RunRecord
 from harness.results import failed_result, judged_result
 from harness.scorecard import Result

@@ -146,7 +146,8 @@ def linear_bias_first_place(ground: Ground) -> None:
 
     def apply(self: LinearBackward, grad_output: Array) -> tuple[Array | None, ...]:
         grad_x, grad_weight, *bias = right(self, grad_output)
-        first = grad_output[:, 0] if grad_output.ndim == 3 else as_matrix(grad_output)
-        return grad_x, grad_weight, *(first.sum(axis=0) for _ in bias)
+        if grad_output.ndim == 3:
+            bias = [grad_output[:, :1].sum(axis=(0, 1)) for _ in bias]
+        return grad_x, grad_weight, *bias
 
     ground.patch(LinearBackward, "apply", apply)

@@ -5,6 +5,8 @@ As they stand here both are right: they compute what the engine's own layers com
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from harness.autograd import Tensor, nn
@@ -25,8 +27,7 @@ class ComposedAttention(nn.MultiHeadAttention):
 
     def scores(self, query: Tensor, key: Tensor) -> Tensor:
         """How well each key fits each query: (N, heads, T, T)."""
-        scale: float = query.shape[-1] ** -0.5
-        return query @ key.transpose() * scale
+        return query @ key.transpose() * (1.0 / math.sqrt(query.shape[-1]))
 
     def weights(self, scores: Tensor) -> Tensor:
         """How much each query takes of each value; every row sums to 1."""

@@ -1,78 +1,85 @@
-"""Dropout that scales wrongly, or goes back by another mask than it went forward."""
+"""Dropout as a layer: switched off or on at the wrong time, or drawing the wrong masks."""
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import numpy as np
 
-from harness.autograd import Tensor, ops
-from harness.autograd.ops.dropout import DropoutBackward
+from harness.autograd import Tensor, nn, ops
 from harness.faults.base import fault
 from harness.faults.ground import Ground
 
-_DROPOUT = ("dropout", "Dropout")
-
-Array = np.ndarray
-Rng = np.random.Generator
+_DROPOUT = ("Dropout", "dropout")
+_SEEN = ("ops_behave",)
 
 
-@fault(component=_DROPOUT, seen_by=("ops_behave",))
-def dropout_no_scale(ground: Ground) -> None:
-    """Dropout does not scale up what it leaves while training."""
-    right = ops.dropout
+@fault(component=_DROPOUT, seen_by=_SEEN)
+def dropout_never(ground: Ground) -> None:
+    """Dropout is never applied: the layer does not pass on that it is training."""
 
-    def unscaled(
-        x: Tensor, p: float = 0.5, training: bool = True, rng: Rng | None = None
-    ) -> Tensor:
-        if not training or p in (0.0, 1.0):
-            return right(x, p, training, rng)
-        keep = right(Tensor(np.ones_like(x.data)), p, training, rng).data * (1.0 - p)
-        return x.from_op(x.data * keep, DropoutBackward(x, keep))
+    class Never(nn.Dropout):
+        def forward(self, x: Tensor) -> Tensor:
+            return ops.dropout(x, self.p, False, self.rng)
 
-    ground.replace(right, unscaled)
+    ground.swap("layers", "Dropout", Never)
 
 
-@fault(component=_DROPOUT, seen_by=("ops_behave",))
-def dropout_keeps_p(ground: Ground) -> None:
-    """Dropout keeps numbers with probability p instead of dropping them, and scales by 1/p."""
-    right = ops.dropout
+@fault(component=_DROPOUT, seen_by=_SEEN)
+def dropout_eval_on(ground: Ground) -> None:
+    """Dropout stays active in evaluation."""
 
-    def inverted(
-        x: Tensor, p: float = 0.5, training: bool = True, rng: Rng | None = None
-    ) -> Tensor:
-        return right(x, 1.0 - p if 0.0 < p < 1.0 else p, training, rng)
+    class Always(nn.Dropout):
+        def forward(self, x: Tensor) -> Tensor:
+            return ops.dropout(x, self.p, True, self.rng)
 
-    ground.replace(right, inverted)
+    ground.swap("layers", "Dropout", Always)
 
 
-@fault(component=_DROPOUT, seen_by=("ops_differentiate_right",))
-def dropout_bwd_no_mask(ground: Ground) -> None:
-    """Gradients pass dropout as if nothing had been dropped."""
-    ground.patch(DropoutBackward, "apply", lambda self, grad_output: (grad_output,))
+@fault(component=_DROPOUT, seen_by=_SEEN)
+def dropout_stuck_eval(ground: Ground) -> None:
+    """Once it has been evaluated, dropout never goes back to training."""
+
+    class Stuck(nn.Dropout):
+        was_evaluated = False
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.was_evaluated = self.was_evaluated or not self.training
+            return ops.dropout(x, self.p, not self.was_evaluated, self.rng)
+
+    ground.swap("layers", "Dropout", Stuck)
 
 
-@fault(component=_DROPOUT, seen_by=("ops_differentiate_right",))
-def dropout_bwd_new_mask(ground: Ground) -> None:
-    """The backward half of dropout draws a mask of its own."""
-    right = DropoutBackward.apply
+@fault(component=_DROPOUT, seen_by=_SEEN)
+def dropout_fixed_mask(ground: Ground) -> None:
+    """Dropout draws the same mask at every step."""
 
-    def apply(self: DropoutBackward, grad_output: Array) -> tuple[Array]:
-        fresh = np.random.default_rng(self.factors.size)
-        mask = fresh.permuted(self.factors.ravel()).reshape(self.factors.shape)
-        return (right(self, np.ones_like(grad_output))[0] * 0.0 + grad_output * mask,)
+    class Fixed(nn.Dropout):
+        def forward(self, x: Tensor) -> Tensor:
+            return ops.dropout(x, self.p, self.training, deepcopy(self.rng))
 
-    ground.patch(DropoutBackward, "apply", apply)
+    ground.swap("layers", "Dropout", Fixed)
 
 
-@fault(component=_DROPOUT, seen_by=("ops_behave",))
-def dropout_whole_rows(ground: Ground) -> None:
-    """Dropout draws once a row and drops whole rows."""
-    right = ops.dropout
+@fault(component=_DROPOUT, seen_by=_SEEN)
+def dropout_one_mask_per_batch(ground: Ground) -> None:
+    """Dropout draws one mask and drops the same numbers of every example in the batch."""
 
-    def by_row(x: Tensor, p: float = 0.5, training: bool = True, rng: Rng | None = None) -> Tensor:
-        if not training or p in (0.0, 1.0) or x.ndim < 2:
-            return right(x, p, training, rng)
-        ones = Tensor(np.ones((len(x), *[1] * (x.ndim - 1)), dtype=x.dtype))
-        factors = np.broadcast_to(right(ones, p, training, rng).data, x.shape)
-        return x.from_op(x.data * factors, DropoutBackward(x, factors))
+    class Shared(nn.Dropout):
+        def forward(self, x: Tensor) -> Tensor:
+            ones = Tensor(np.ones((1, *x.shape[1:]), dtype=x.dtype))
+            return x * ops.dropout(ones, self.p, self.training, self.rng).data
 
-    ground.replace(right, by_row)
+    ground.swap("layers", "Dropout", Shared)
+
+
+@fault(component=_DROPOUT, seen_by=_SEEN)
+def dropout_scales_twice(ground: Ground) -> None:
+    """The layer scales up what dropout leaves, which the op has done already."""
+
+    class ScalesAgain(nn.Dropout):
+        def forward(self, x: Tensor) -> Tensor:
+            y = super().forward(x)
+            return y * (1.0 / (1.0 - self.p)) if self.training and self.p < 1.0 else y
+
+    ground.swap("layers", "Dropout", ScalesAgain)

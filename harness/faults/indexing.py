@@ -137,8 +137,7 @@ def pos_all_same(ground: Ground) -> None:
 
     class AllAtZero(nn.SinusoidalPositions):
         def forward(self, x: Tensor) -> Tensor:
-            first: np.ndarray = self.table[0].astype(x.dtype, copy=False)
-            return x + first
+            return x + self.table[:1].astype(x.dtype, copy=False)
 
     ground.swap("layers", "SinusoidalPositions", AllAtZero)
 

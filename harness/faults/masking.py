@@ -108,7 +108,7 @@ def mask_not_passed(ground: Ground) -> None:
     ground.swap("layers", "MultiHeadAttention", NeverCausal)
 
 
-@fault("transformer", component=_LAYER, seen_by=("modes_agree",))
+@fault("transformer", component=_LAYER, seen_by=("causality_holds", "modes_agree"))
 def mask_training_only(ground: Ground) -> None:
     """The causal mask is applied while training only; in evaluation everything is seen."""
 

@@ -165,16 +165,14 @@ def ln_bwd_no_xhat(ground: Ground) -> None:
 
 
 @fault("transformer", component=_NORM, seen_by=_GRADIENTS)
-def ln_bwd_scale_of_input(ground: Ground) -> None:
-    """The gradient of layer norm's weight is made with the gradient of its own output."""
+def ln_bwd_weight_twice(ground: Ground) -> None:
+    """The gradient of layer norm's weight is multiplied by it: right as long as that is 1."""
     right = LayerNormBackward.apply
 
     def apply(self: LayerNormBackward, grad_output: Array) -> tuple[Array, ...]:
         grads = list(right(self, grad_output))
         if self.has_weight:
-            weight = self.saved_tensors[1].data
-            scaled = grad_output * weight
-            grads[1] = right(self, scaled)[1]
+            grads[1] = grads[1] * self.saved_tensors[1].data
         return tuple(grads)
 
     ground.patch(LayerNormBackward, "apply", apply)
