@@ -11,6 +11,8 @@ from harness.record import RunRecord
 # Plain JSON, see harness.on_record.
 Json = dict[str, Any]
 
+NOTHING_ON_RECORD = "not calibrated: `harness calibrate` measures what to expect"
+
 # Beyond the range of the norms that were seen: this share of its width on either side.
 _SLACK = 0.5
 # Norms are put on record with five digits.
@@ -21,7 +23,7 @@ def fresh(config: MilestoneConfig, calibration: Json | None) -> Json:
     """The calibration; raises NotJudgedError when there is none of this very config."""
     renew = f"`harness calibrate {config.name}` renews it"
     if calibration is None:
-        raise NotJudgedError("not calibrated: `harness calibrate` measures what to expect")
+        raise NotJudgedError(NOTHING_ON_RECORD)
     if calibration["config"] != config.digest:
         raise NotJudgedError(
             "the calibration on record is stale: since then data, layers or training have "

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.checks.base import Judgement, NotJudgedError, Stage, calibrated_check
+from harness.checks.calibrated import NOTHING_ON_RECORD
 from harness.checks.measured import judge_measurements
 from harness.checks.tensors import names
 from harness.config import MilestoneConfig
@@ -43,14 +44,13 @@ def data_are_as_recorded(
 
 
 def _on_record(config: MilestoneConfig, calibration: Json | None) -> Mapping[str, Sequence[float]]:
-    renew = f"`harness calibrate {config.name}` puts them there"
     recorded = (calibration or {}).get("examples")
     if recorded is None:
-        raise NotJudgedError(f"no data of this milestone are on record; {renew}")
+        raise NotJudgedError(NOTHING_ON_RECORD)
     if recorded["of"] != config.data.model_dump(mode="json"):
         raise NotJudgedError(
             "the data on record are stale: the data section of the config has changed since; "
-            f"{renew} anew"
+            f"`harness calibrate {config.name}` puts them there anew"
         )
     numbers: Mapping[str, Sequence[float]] = recorded["numbers"]
     return numbers

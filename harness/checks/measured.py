@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from harness.checks.base import Evidence, Judgement
@@ -30,8 +31,7 @@ def judge_measurements(
     first = bad[0]
     culprits = list(dict.fromkeys(row.subject for row in bad))
     others = culprits[1:]
-    text = f"{first.subject}: {first.what}: got {_number(first.got)}, expected "
-    text += f"{_number(first.expected)}"
+    text = f"{first.subject}: {first.what}{_numbers(first)}"
     text += f" ({first.place})" if first.place else ""
     text += f"; also {names(others)}" if others else ""
     evidence: Evidence = {
@@ -44,5 +44,8 @@ def judge_measurements(
     return False, text, hint, evidence
 
 
-def _number(value: float) -> str:
-    return f"{value:.3g}"
+def _numbers(row: Measurement) -> str:
+    """What was got and expected; nothing where there are no numbers, as when something raised."""
+    if math.isnan(row.got) and math.isnan(row.expected):
+        return ""
+    return f": got {row.got:.3g}, expected {row.expected:.3g}"

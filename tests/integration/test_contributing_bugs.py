@@ -14,7 +14,7 @@ from tests.integration.test_guide_bugs import (
     EmbeddingThroughData,
     ForgetfulConv2d,
     engine_with,
-    result_of,
+    seen_before_training,
 )
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -36,10 +36,10 @@ def test_harness_says_what_the_page_says(
     bug: tuple[str, Factory], sentence: tuple[str, str]
 ) -> None:
     milestone, words = sentence
-    result = result_of(milestone, engine_with(*bug))
-    cause = next(verdict for verdict in result.verdicts if verdict.status == "fail")
-    assert result.status == "fail"
-    assert words in cause.reason
+    verdict = seen_before_training(milestone, engine_with(*bug))
+    assert verdict.status == "fail"
+    assert verdict.reason.startswith(f"{words}: got ")
+    assert verdict.evidence["place"]
 
 
 if __name__ == "__main__":

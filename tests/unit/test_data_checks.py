@@ -76,8 +76,8 @@ def test_other_data_fail_and_the_difference_is_named(dataset: Dataset, reason: s
 @pytest.mark.parametrize(
     ("calibration", "reason"),
     [
-        (None, "no data of this milestone are on record; `harness calibrate small` puts them"),
-        ({}, "no data of this milestone are on record"),
+        (None, "not calibrated: `harness calibrate` measures what to expect"),
+        ({}, "not calibrated: "),
         ({"examples": {"of": {"recipe": "digits"}, "numbers": {}}},
          "the data on record are stale: the data section of the config has changed since"),
     ],
