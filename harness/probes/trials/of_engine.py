@@ -10,6 +10,7 @@ from harness.probes.trials import cases
 from harness.probes.trials.cases.pool import Pool
 from harness.probes.trials.layers import layer_trials
 from harness.probes.trials.ops import loss_trials, op_trials
+from harness.probes.trials.spellings import spelled_trials
 from harness.probes.trials.trial import Trial
 
 NOTHING = "the engine offers no op, loss or layer that a formula is known of"
@@ -18,10 +19,10 @@ NOTHING = "the engine offers no op, loss or layer that a formula is known of"
 def all_trials(
     backend: Backend, pool: Pool, training: bool = True, every: int = 1
 ) -> Iterator[list[Trial]]:
-    """The trials of each name: ops, losses, layers in training or evaluation, containers.
+    """The trials of each name: ops, how tensors spell them, losses, layers, containers.
 
-    Those of every so many-th case. In training, half as many of losses and layers where their
-    ops are tried anyway.
+    Those of every so many-th case, of layers in training or evaluation. In training, half as
+    many of losses and layers where their ops are tried anyway.
     """
     space = backend.namespace
     if not (space.ops or space.losses or space.layers):
@@ -30,6 +31,8 @@ def all_trials(
     known = [name for name in cases.OPS if name in space.ops]
     for name in (*known, *(name for name in space.ops if name not in known)):
         yield op_trials(backend, name, pool, every)
+    if space.ops and every == 1:
+        yield from spelled_trials(backend, pool)
     for name in space.losses:
         yield loss_trials(backend, name, pool, 2 * seldom if space.ops else seldom)
     inner = [name for name in space.layers if name not in cases.CONTAINERS]
