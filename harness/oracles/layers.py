@@ -25,17 +25,25 @@ Convention = Callable[[np.ndarray, Parameters, Arguments], np.ndarray]
 def _linear_out_in(x: np.ndarray, parameters: Parameters, arguments: Arguments) -> np.ndarray:
     """x W^T + b, weight (out_features, in_features)."""
     shape = (arguments["out_features"], arguments["in_features"])
-    return _affine(wide(x), _of_shape(parameters["weight"], shape).T, parameters.get("bias"))
+    return _affine(wide(x), _of_shape(parameters["weight"], shape).T, _bias(parameters, arguments))
 
 
 def _linear_in_out(x: np.ndarray, parameters: Parameters, arguments: Arguments) -> np.ndarray:
     """x W + b, weight (in_features, out_features)."""
     shape = (arguments["in_features"], arguments["out_features"])
-    return _affine(wide(x), _of_shape(parameters["weight"], shape), parameters.get("bias"))
+    return _affine(wide(x), _of_shape(parameters["weight"], shape), _bias(parameters, arguments))
 
 
 def _affine(x: np.ndarray, matrix: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
     return np.asarray(x @ matrix if bias is None else x @ matrix + bias)
+
+
+def _bias(parameters: Parameters, arguments: Arguments) -> np.ndarray | None:
+    """The bias, which is there unless it was declined."""
+    bias, is_wanted = parameters.get("bias"), arguments.get("bias", True)
+    if (bias is not None) != is_wanted:
+        raise ValueError(f"{'no' if bias is None else 'a'} bias with bias={is_wanted}")
+    return bias
 
 
 def _of_shape(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -59,7 +67,7 @@ def _convolved(
     shape = (arguments["out_channels"], arguments["in_channels"], height, width)
     stride, padding = arguments.get("stride", 1), arguments.get("padding", 0)
     kernels = _of_shape(kernels, shape)
-    return formulas.conv2d(wide(x), kernels, parameters.get("bias"), stride, padding)
+    return formulas.conv2d(wide(x), kernels, _bias(parameters, arguments), stride, padding)
 
 
 def _max_pool(x: np.ndarray, _: Parameters, arguments: Arguments) -> np.ndarray:
@@ -91,6 +99,7 @@ def _attention_with(linear: Convention) -> Convention:
     def attend(x: np.ndarray, parameters: Parameters, arguments: Arguments) -> np.ndarray:
         width, heads = arguments["embed_dim"], arguments["num_heads"]
         square = {"in_features": width, "out_features": width}
+        square |= {name: arguments[name] for name in ("bias",) if name in arguments}
 
         def project(name: str, inputs: np.ndarray) -> np.ndarray:
             prefix = f"{name}."

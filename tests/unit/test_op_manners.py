@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,11 @@ import pytest
 
 from harness.autograd import Tensor, nn, ops
 from harness.autograd.ops.dropout import DropoutBackward
+from harness.backends import load
 from harness.backends.base import Factory
 from harness.faults import planted
+from harness.probes.trials import layer_manners
+from harness.probes.trials.cases.pool import Pool
 from tests.small_engines import PROBES, Array, measured, only, wrong, wrong_gradient
 
 
@@ -146,6 +149,23 @@ class _Moody(nn.Tanh):
 def test_layer_that_heeds_the_mode_for_nothing_is_seen() -> None:
     layers: dict[str, Any] = {"Tanh": _Moody, "ReLU": nn.ReLU}
     assert wrong(measured("op_manners", only(layers=layers))) == ["Tanh"]
+
+
+def test_layer_that_is_listed_twice_or_not_at_all_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def twice(self: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Parameter]]:
+        for i, layer in enumerate(self.layers):  # type: ignore[attr-defined]
+            yield from layer.named_parameters(f"{prefix}{i}.")
+
+    def none(self: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Parameter]]:
+        return iter(())
+
+    for broken, what in ((twice, "in it twice"), (none, "that it does not list")):
+        monkeypatch.setattr(nn.Sequential, "named_parameters", broken)
+        rows = list(layer_manners.lists(load("numpy"), "Sequential", Pool()))
+        assert any(what in row.what for row in rows if row.error)
+    monkeypatch.undo()
+    rows = list(layer_manners.lists(load("numpy"), "Residual", Pool()))
+    assert [row.error for row in rows] == [0.0, 0.0]
 
 
 if __name__ == "__main__":

@@ -47,6 +47,7 @@ def measure(backend: Backend, seed: int = 0) -> Iterator[Measurement]:
     for name in layers:
         yield from drawn[name]
         yield from _guarded(name, layer_manners.modes, backend, pool)
+        yield from _guarded(name, layer_manners.lists, backend, pool)
 
 
 # Rows about one name.

@@ -1,4 +1,4 @@
-"""What every layer owes: it draws from its own generator only, and heeds no mode for nothing."""
+"""What every layer owes: to draw from its own generator, heed no mode for nothing, list tensors."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from harness.backends.base import Backend
 from harness.measurement import Measurement
 from harness.probes import global_randomness
 from harness.probes.comparing import compared
+from harness.probes.counting import counted
 from harness.probes.trials import cases
 from harness.probes.trials.cases.case import Case
 from harness.probes.trials.cases.pool import Pool
@@ -19,6 +20,8 @@ from harness.probes.trials.trial import accepts
 
 # In training these do something else than in evaluation.
 MODAL = ("Dropout",)
+# A layer with tensors that fits behind itself.
+REPEATED = ("Linear", {"in_features": 3, "out_features": 3})
 
 
 def modes(backend: Backend, name: str, pool: Pool) -> Iterator[Measurement]:
@@ -45,6 +48,19 @@ def draws(backend: Backend, name: str, pool: Pool) -> Iterator[Measurement]:
         is_drawn = bool(values.size > 1 and np.ptp(values) > 0.0)
         if is_drawn and np.array_equal(values, other[what]):
             yield Measurement(name, f"{what} for another seed: the same", 0.0, 1.0, math.inf)
+
+
+def lists(backend: Backend, name: str, pool: Pool) -> Iterator[Measurement]:
+    """A container lists every tensor, and each once, also of a layer that is in it twice."""
+    if name not in cases.CONTAINERS or REPEATED[0] not in backend.namespace.layers:
+        return
+    inner = build(backend, *REPEATED)
+    own = list(backend.parameters(inner).values())
+    listed = list(backend.parameters(backend.namespace.layers[name](inner, inner)).values())
+    what = "tensors that it lists of a layer that is in it twice"
+    yield counted(name, what, len(listed), len(own))
+    unlisted = set(map(id, own)) - set(map(id, listed))
+    yield counted(name, "tensors of a layer in it that it does not list", len(unlisted), 0)
 
 
 def _first_case(backend: Backend, name: str) -> Case | None:
