@@ -298,6 +298,23 @@ def test_zero_grad_that_leaves_something_is_seen() -> None:
     assert (row.subject, row.what) == ("SGD", "gradients left by zero_grad, call 2")
 
 
+class FromItsOwn(optim.SGD):
+    """It goes on from the numbers that it left, whatever has been put there since."""
+
+    left: list[np.ndarray] | None = None
+
+    def step(self) -> None:
+        for parameter, array in zip(self.parameters, self.left or (), strict=False):
+            parameter.data = array
+        super().step()
+        self.left = [parameter.data.copy() for parameter in self.parameters]
+
+
+def test_step_from_other_numbers_than_those_that_are_there_is_seen() -> None:
+    what = [row.what for row in wrong(of_optimizer(FromItsOwn, "SGD"))]
+    assert what == ["change of tensors that were given other numbers"]
+
+
 class Raising(optim.SGD):
     def step(self) -> None:
         raise RuntimeError("cannot step")

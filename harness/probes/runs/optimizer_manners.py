@@ -42,6 +42,7 @@ def manners(backend: Backend, name: str, factory: Factory) -> Iterator[Measureme
     yield from _gradients_are_read_only(backend, name, factory)
     yield from _zero_grad(backend, name, factory)
     yield from _layer_feels(backend, name, factory)
+    yield _from_new_values(backend, name, factory)
 
 
 def _arrays(seed: int, shapes: Sequence[tuple[int, ...]] = SHAPES) -> list[np.ndarray]:
@@ -98,6 +99,27 @@ def _gradients_are_read_only(
     for what, found in (("gradients after a step", kept), ("arrays given as gradients", given)):
         left = [np.zeros(()) if each is None else each for each in found]
         yield compared(name, what, _joined(left), _joined(gradients))
+
+
+def _from_new_values(backend: Backend, name: str, factory: Factory) -> Measurement:
+    """A step starts from the numbers that are there, also from others than it left itself."""
+    # Weight decay would make a step depend on the numbers that it starts from.
+    options = {"weight_decay": 0.0} if takes(factory, {"weight_decay": 0.0}) else {}
+    changes = []
+    for is_replaced in (False, True):
+        parameters = [backend.leaf(each) for each in _arrays(25)]
+        optimizer = factory(parameters, lr=RATE, **options)
+        for gradients in (_arrays(26), _arrays(27)):
+            if is_replaced:
+                for parameter, value in zip(parameters, _arrays(28), strict=True):
+                    backend.set_value(parameter, value)
+            before = _joined(backend.arrays(parameters)).copy()
+            for parameter, gradient in zip(parameters, gradients, strict=True):
+                backend.set_gradient(parameter, gradient)
+            optimizer.step()
+        changes.append(_joined(backend.arrays(parameters)) - before)
+    usual, replaced = changes
+    return compared(name, "change of tensors that were given other numbers", replaced, usual)
 
 
 def _layer_feels(backend: Backend, name: str, factory: Factory) -> Iterator[Measurement]:

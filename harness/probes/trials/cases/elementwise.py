@@ -36,6 +36,7 @@ _POWERS = [
     Case((exactly([[0.0, 1.5], [-0.7, 0.0]]), np.array(0.0))),
     Case((exactly([[0.0, 1.5], [-0.7, 0.0]]), np.array(1.0))),
     Case((positive(2, 3), np.array(0.5))),
+    Case((np.array([[1.0, 0.0, 2.0]]), positive(2, 3))),
     Case((positive(2, 3),), copies=2),
 ]
 _LARGER = [Case((spaced(*a), spaced(*b))) for a, b in _PAIRS]
