@@ -47,6 +47,7 @@ def describe(dataset: Dataset, rng: np.random.Generator) -> dict[str, float]:
     if dataset.vary:
         found |= _fingerprints("train_x before it is varied", dataset.train_x, "train_y", train_y)
         found |= _fingerprints("train_x wherever it stands", _moments(train_x), "train_y", train_y)
+        found |= _places("train_x", train_x)
     return found | _overlap(halves) | _scored(dataset)
 
 
@@ -155,11 +156,9 @@ def _moments(array: np.ndarray) -> np.ndarray:
     """What of each image stays as it is when the image moves on an empty field: (N, 9).
 
     Its ink above the lightest number, the squares of it, and the second and third moments
-    about its own centre. Arrays with fewer than two axes in a row are lines, or points.
+    about its own centre.
     """
-    ink = array.reshape(len(array), -1, *(1, 1, *array.shape[1:])[-2:]).sum(axis=1)
-    ink = ink.astype(np.float64)
-    ink -= ink.min(axis=(1, 2), keepdims=True)
+    ink = _ink(array)
     rows, columns = ink.sum(axis=2), ink.sum(axis=1)
     total = np.maximum(rows.sum(axis=1), np.finfo(np.float64).tiny)
     u, v = _about_centre(rows, total), _about_centre(columns, total)
@@ -169,6 +168,24 @@ def _moments(array: np.ndarray) -> np.ndarray:
     for i, j in ((2, 0), (1, 1), (0, 2), (3, 0), (2, 1), (1, 2), (0, 3)):
         moments.append(np.vecdot(along[i], powers[j]) / total)
     return np.stack(moments, axis=1)
+
+
+def _places(name: str, array: np.ndarray) -> dict[str, float]:
+    """Where the ink of the images has its centre, and how far that goes about."""
+    ink, found = _ink(array), {}
+    for axis, along in (("down", ink.sum(axis=2)), ("across", ink.sum(axis=1))):
+        total = np.maximum(along.sum(axis=1), np.finfo(np.float64).tiny)
+        centres = along @ np.arange(along.shape[1]) / total
+        found[f"mean place of {name}, {axis}"] = float(centres.mean())
+        found[f"spread of places of {name}, {axis}"] = float(centres.std())
+    return found
+
+
+def _ink(array: np.ndarray) -> np.ndarray:
+    """(N, ..., H, W) -> (N, H, W) above the lightest number; fewer axes are lines, or points."""
+    ink = array.reshape(len(array), -1, *(1, 1, *array.shape[1:])[-2:]).sum(axis=1)
+    ink = ink.astype(np.float64)
+    return np.asarray(ink - ink.min(axis=(1, 2), keepdims=True))
 
 
 def _about_centre(ink: np.ndarray, total: np.ndarray) -> np.ndarray:

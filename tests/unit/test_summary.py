@@ -149,6 +149,23 @@ def test_images_moved_are_the_same_and_mirrored_are_not() -> None:
     assert any("wherever it stands" in name for name in outside(mirrored, recorded))
 
 
+def test_images_in_a_part_of_their_field_are_not_the_same() -> None:
+    dataset = images()
+    recorded = put_on_record(SPEC, dataset)["numbers"]
+    place = dataset.vary
+    assert place is not None
+
+    def at_the_top(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        placed = place(x, rng)
+        is_low = placed[:, 0, 4:].any(axis=(1, 2))
+        placed[is_low] = np.roll(placed[is_low], -2, axis=2)
+        return placed
+
+    names = outside(replace(dataset, vary=at_the_top), recorded)
+    assert "spread of places of train_x, down" in names
+    assert not any("across" in name for name in names)
+
+
 def test_known_held_out_inputs_are_counted_with_their_targets() -> None:
     x = np.array([[0.0], [1.0], [2.0], [3.0]], dtype=np.float32)
     y = np.array([0, 1, 0, 1])
