@@ -154,7 +154,7 @@ def test_output_of_another_shape_is_seen(rng: np.random.Generator) -> None:
     with swapped("layers", "Linear", InOnesPlace) as backend:
         rows = measured(miniature(perceptrons(3, 3), *vectors(rng), backend=backend))
     (found,) = wrong(rows)
-    assert found.what == "output of linear0, of shape (3, 1, 3) instead of (3, 3)"
+    assert found.what == "output of linear0, of shape (4, 1, 3) instead of (4, 3)"
 
 
 # --- containers and the whole -----------------------------------------------------------------

@@ -19,7 +19,6 @@ from harness.probes.comparing import compared
 from harness.probes.models.specimen import Specimen
 from harness.probes.models.walking import Stop, leaves, output, specs, walk
 
-EXAMPLES = 3
 # More than the rounding of float64 in a layer: worth asking what was left out.
 NOTICEABLE = 1e-9
 # A guess explains an output when it is off by so much less than what was expected.
@@ -36,7 +35,7 @@ def measure(specimen: Specimen) -> Iterator[Measurement]:
 
     In float64, away from the initial point, in evaluation mode.
     """
-    x, _ = specimen.examples(EXAMPLES)
+    x, _ = specimen.examples(specimen.config.training.batch_size)
     model = specimen.wide_model()
     model.set_training(False)
     stops = walk(model, specimen.wide(x))

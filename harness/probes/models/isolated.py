@@ -52,6 +52,11 @@ class Isolated:
         with self._moved(shifts) as (layer, source, sources):
             return self.backend.trace(lambda: layer(source)), sources
 
+    def output(self) -> np.ndarray:
+        """What one call gives, without a graph."""
+        with self._moved({}) as (layer, source, _), self.backend.no_grad():
+            return self.backend.array(layer(source)).copy()
+
     def gradients(self, weights: np.ndarray) -> dict[str, np.ndarray | None]:
         """The engine's gradients of the weighted sum of outputs, None where none arrives."""
         with self._moved({}) as (layer, source, sources):
