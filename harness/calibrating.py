@@ -47,6 +47,7 @@ def calibrate(
         "schema": SCHEMA,
         "milestone": config.name,
         "config": config.digest,
+        "written": config.written,
         "data": outline.dataset.digest,
         "examples": put_on_record(config.data.model_dump(mode="json"), outline.dataset),
         "backend": backend,

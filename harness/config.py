@@ -28,6 +28,7 @@ from pydantic import (
 from harness.arguments import Known, MisfitError, require_fit, require_known
 from harness.config_problems import all_problems
 from harness.errors import ConfigError, Problem, UsageError, did_you_mean
+from harness.plain_reading import digest_of, misreadings, read_words
 from harness.resources import root
 from harness.yaml_source import KEY, Path_, Plain, Source, parse, read
 
@@ -221,6 +222,9 @@ class MilestoneConfig(_Frozen):
     _source: Source = PrivateAttr(default_factory=lambda: Source("", ""))
     _folder: Path = PrivateAttr(default_factory=Path)
     _modified: tuple[str, ...] = PrivateAttr(default=())
+    _misread: tuple[tuple[str, str], ...] = PrivateAttr(default=())
+    # The digests of what is written, and of what it was read as.
+    _written: tuple[str, str] = PrivateAttr(default=("", ""))
     # Where the layers stand in the YAML: inside a control, for a control.
     _origin: Path_ = PrivateAttr(default=())
 
@@ -251,6 +255,25 @@ class MilestoneConfig(_Frozen):
         decides["layers"] = _in_order(self.layers)
         return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
+    @property
+    def decisive(self) -> dict[str, str]:
+        """All that decides the numbers, one by one: "training.lr" -> "0.1"."""
+        values = self.model_dump(mode="json", include={"data", "training"})
+        flat = [(f"{part}.{key}", value) for part in values for key, value in values[part].items()]
+        found = [*flat, *_settings(self.layers)]
+        return {path: json.dumps(value, sort_keys=True) for path, value in found}
+
+    @property
+    def misread(self) -> tuple[tuple[str, str], ...]:
+        """Where its file says something else, as a second reader has it: each path, and how."""
+        return self._misread
+
+    @property
+    def written(self) -> str:
+        """sha256 of the YAML that says all that decides; "" where it was changed since."""
+        written, read_as = self._written
+        return written if read_as == self.digest else ""
+
     def problem(self, path: Path_, message: str) -> Problem:
         """`message` at the line of `path` in the YAML."""
         return self._source.problem((*self._origin, *path), message)
@@ -271,6 +294,17 @@ def _in_order(layers: Mapping[str, LayerSpec]) -> list[Any]:
         [label, spec.type, spec.arguments, _in_order(spec.layers or {})]
         for label, spec in layers.items()
     ]
+
+
+def _settings(layers: Mapping[str, LayerSpec], inside: str = "") -> list[tuple[str, Any]]:
+    """Every layer's type and arguments by their paths, and which layers stand in which order."""
+    found: list[tuple[str, Any]] = []
+    for label, spec in layers.items():
+        found.append((f"layers.{label}.type", spec.type))
+        found += [(f"layers.{label}.{name}", value) for name, value in spec.arguments.items()]
+        if spec.layers is not None:
+            found += _settings(spec.layers, f".{label}")
+    return [*found, (f"layers{inside}.order", list(layers))]
 
 
 def flat_layers(
@@ -299,6 +333,9 @@ def load(file: Path, known: Known | None = None, changes: Sequence[str] = ()) ->
     if source.problems:
         raise ConfigError(source.problems)
     config._source, config._folder, config._modified = source, file.parent, tuple(changes)
+    words = read_words(source.text, changes)
+    config._misread = tuple(misreadings(words, config.model_dump()))
+    config._written = digest_of(words), config.digest
     return config
 
 

@@ -329,8 +329,8 @@ class KillMatrix:
 
 
 def early_checks(checks: Sequence[Check]) -> frozenset[str]:
-    """Those that judge before the first step of training: they need a probe and nothing else."""
-    return frozenset(check.name for check in checks if check.probe)
+    """Those that judge before the first step of training: they need a probe of what is then."""
+    return frozenset(check.name for check in checks if check.probe and not check.of_training)
 
 
 def _share(answers: Sequence[bool]) -> Share:

@@ -25,6 +25,13 @@ class Probed:
     # Wall-clock seconds of each.
     seconds: dict[str, float] = field(default_factory=dict)
 
+    def add(self, other: Probed) -> None:
+        """What became of other probes, too."""
+        self.measured |= other.measured
+        self.unmeasurable |= other.unmeasurable
+        self.crashed |= other.crashed
+        self.seconds |= other.seconds
+
 
 @dataclass
 class EngineRecord:
@@ -74,7 +81,7 @@ class RunRecord:
     data_digest: str = ""
     # layer types, loss, optimizer and ops that the model is made of
     uses: list[str] = field(default_factory=list)
-    # what the probes saw of the model before the first step
+    # what the probes saw of the model before the first step, and of its training after the last
     probed: Probed = field(default_factory=Probed)
     # wall-clock seconds by phase: probing, building, training, watching, evaluating
     seconds: dict[str, float] = field(default_factory=dict)

@@ -6,14 +6,18 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
+from typing import cast
 
 from harness import backends, on_record, probes
-from harness.checks import judge, probes_for
+from harness.backends.base import Backend
+from harness.checks import judge, only_by_probes, probes_for
 from harness.config import MilestoneConfig
 from harness.errors import ConfigError, JobError, JobNotRunError
 from harness.faults import planted
 from harness.preparation import prepare
 from harness.probes.models.specimen import Specimen
+from harness.probes.runs.short_run import Watched
+from harness.probes.runs.whole import WholeTraining
 from harness.record import EngineRecord, RunRecord
 from harness.results import failed_result, judged_result
 from harness.scorecard import Result
@@ -24,8 +28,8 @@ from harness.training import train
 class Job:
     """One training run: all that a process needs to know, small and picklable.
 
-    `probes` look at the model before it is trained. `checks` names those to judge by, all
-    when None. `fault` is a planted bug.
+    `probes` look at the model before it is trained, or afterwards at all that its training did.
+    `checks` names those to judge by, all when None. `fault` is a planted bug.
     """
 
     config: MilestoneConfig
@@ -62,12 +66,14 @@ def plan(
 ) -> list[Job]:
     """One job for each milestone and seed, milestone by milestone.
 
-    Probes look at the first seed only: what they see is the same on all others.
+    Probes look at the first seed only: what they see is the same on all others. They look at
+    every seed where nothing would be judged without them.
     """
     seeds = list(seeds)
     needed = probes_for("milestone", checks)
+    probed = seeds if only_by_probes(checks) else seeds[:1]
     return [
-        Job(config, seed, backend, needed if seed == seeds[0] else (), checks)
+        Job(config, seed, backend, needed if seed in probed else (), checks)
         for config in configs
         for seed in seeds
     ]
@@ -90,9 +96,15 @@ def execute(job: Job) -> RunRecord:
     with planted(job.fault, job.backend) as ground:
         config, dataset = ground.of(job.config)
         specimen = Specimen(config, ground.backend, dataset, job.seed)
-        probed = probes.examine("milestone", job.probes, specimen)
+        before, after = (probes.among(kind, job.probes) for kind in ("milestone", "training"))
+        probed = probes.examine("milestone", before, specimen)
         uses = specimen.uses()
-        record = train(config, ground.backend, dataset, job.seed)
+        kept = Watched(ground.backend) if after else None
+        backend = cast(Backend, kept) if kept else ground.backend
+        record = train(config, backend, dataset, job.seed)
+        if kept:
+            whole = WholeTraining(specimen, record, kept)
+            probed.add(probes.examine("training", after, whole))
     record.probed, record.uses = probed, uses
     record.seconds["probing"] = sum(probed.seconds.values())
     return record

@@ -103,7 +103,7 @@ def run_selftest(
 
 def _prepare_to_fork() -> None:
     """Import now what every job would import for itself: each forks from this process."""
-    for kind in ("engine", "milestone"):
+    for kind in probes.KINDS:
         for name in probes.available(kind):
             import_module(f"harness.probes.{kind}.{name}")
     for name in milestone_files():

@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from harness.checks.base import NOT_ASKED_FOR, NOT_PROBED, Check, Scope, Verdict
+from harness.checks.crashes import raised_in
 from harness.config import MilestoneConfig
 from harness.errors import UsageError, did_you_mean
 from harness.record import EngineRecord, Probed, RunRecord
@@ -62,6 +63,15 @@ def probes_for(scope: Scope, names: frozenset[str] | None) -> tuple[str, ...]:
         if check.scope == scope and check.probe and (names is None or check.name in names)
     ]
     return tuple(dict.fromkeys(needed))
+
+
+def only_by_probes(names: frozenset[str] | None) -> bool:
+    """Whether all checks of milestones among these names need a probe."""
+    return all(
+        check.probe is not None
+        for check in all_checks()
+        if check.scope == "milestone" and (names is None or check.name in names)
+    )
 
 
 def judge(
@@ -121,6 +131,6 @@ def _error(check: Check, what: str, details: str) -> Verdict:
         status="error",
         reason=reason,
         hint="The traceback is in the scorecard: an engine that raises, or a bug of the check.",
-        evidence={"traceback": details},
+        evidence={**raised_in(details), "traceback": details},
         stage=check.stage,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from harness.bands import Departure, departures, on_record
 from harness.checks.base import Evidence, Judgement, NotJudgedError, Stage, calibrated_check
 from harness.checks.calibrated import Json, fresh, starting_elsewhere
@@ -72,12 +74,15 @@ def learning_in_band(
 
 def _wrong_length(record: RunRecord, steps: int) -> Judgement:
     reason = f"{record.steps} steps were taken, {steps} on record"
-    if record.steps < record.planned_steps:
-        culprits = ["loss"]
-        reason += ": the loss stopped being finite"
-    else:
-        culprits = ["the batches", "the data", "the training loop"]
+    culprits = ["the batches", "the data", "the training loop"]
     hint = "Is every example seen once an epoch, in batches of the declared size?"
+    if record.steps < record.planned_steps:
+        if math.isfinite(record.loss[-1]):
+            culprits = ["the training loop"]
+            hint = "Only a loss that is not finite ends a training early."
+        else:
+            culprits = ["loss"]
+            reason += ": the loss stopped being finite"
     return False, reason, hint, {"culprits": culprits, "steps": record.steps, "expected": steps}
 
 

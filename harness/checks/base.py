@@ -1,7 +1,8 @@
 """What a check is: a function of a record that gives a `Verdict`.
 
-Mark it with `@check(stage)` (it gets a config and a record), `@calibrated_check(stage)` (also
-what is on record of correct engines) or `@engine_check(stage)` (an EngineRecord) in any file
+Mark it with `@check(stage)` (it gets a config and a record), `@training_check(stage)` (the same
+with a probe of the whole training), `@calibrated_check(stage)` (also what is on record of correct
+engines) or `@engine_check(stage)` (an EngineRecord) in any file
 of this folder and it is run. The stage orders causes: a check that fails at an early stage
 explains failures at later ones.
 """
@@ -68,7 +69,10 @@ Judge = Callable[..., Judgement]
 
 @dataclass(frozen=True)
 class Check:
-    """A check. `definition` says what must hold; `probe` names the probe that it needs."""
+    """A check. `definition` says what must hold; `probe` names the probe that it needs.
+
+    `of_training` is a probe that looks at a whole training, after it.
+    """
 
     name: str
     stage: Stage
@@ -77,6 +81,7 @@ class Check:
     scope: Scope = "milestone"
     is_calibrated: bool = False
     probe: str | None = None
+    of_training: bool = False
 
     def __call__(self, *observed: Any) -> Verdict:
         """The verdict; a hint is kept only when the check fails."""
@@ -100,6 +105,11 @@ def check(stage: Stage, probe: str | None = None) -> Callable[[Judge], Check]:
     return _marked(stage, "milestone", False, probe)
 
 
+def training_check(stage: Stage, probe: str) -> Callable[[Judge], Check]:
+    """The same with a probe that looks at the whole training, when it is over."""
+    return _marked(stage, "milestone", False, probe, of_training=True)
+
+
 def calibrated_check(stage: Stage, probe: str | None = None) -> Callable[[Judge], Check]:
     """The same for a function of (config, record, calibration), which may be None."""
     return _marked(stage, "milestone", True, probe)
@@ -111,10 +121,10 @@ def engine_check(stage: Stage, probe: str) -> Callable[[Judge], Check]:
 
 
 def _marked(
-    stage: Stage, scope: Scope, is_calibrated: bool, probe: str | None
+    stage: Stage, scope: Scope, is_calibrated: bool, probe: str | None, of_training: bool = False
 ) -> Callable[[Judge], Check]:
     def decorate(judge: Judge) -> Check:
-        definition = (judge.__doc__ or "").strip()
-        return Check(judge.__name__, stage, definition, judge, scope, is_calibrated, probe)
+        name, definition = judge.__name__, (judge.__doc__ or "").strip()
+        return Check(name, stage, definition, judge, scope, is_calibrated, probe, of_training)
 
     return decorate

@@ -1,4 +1,4 @@
-"""Are the losses and accuracies that are reported those of the model?"""
+"""Are the losses, accuracies and norms that are reported those of the model?"""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from harness.checks.measured import SINGLE, judge_measurements
 from harness.config import MilestoneConfig
 from harness.record import RunRecord
 
-# The subjects of rows that are about evaluations; all others are about the loss.
+# The subjects of rows that are about evaluations, and about the record; all others are about
+# the loss.
 _OF_EVALUATIONS = ("the evaluation", "accuracy")
+_OF_RECORDS = ("the gradient watch", "the record")
 
 
 @check(Stage.EVALUATION, probe="honesty")
@@ -17,7 +19,8 @@ def loss_is_honest(config: MilestoneConfig, record: RunRecord) -> Judgement:
 
     As recomputed from logits in float64.
     """
-    rows = [row for row in record.probed.measured["honesty"] if row.subject not in _OF_EVALUATIONS]
+    others = (*_OF_EVALUATIONS, *_OF_RECORDS)
+    rows = [row for row in record.probed.measured["honesty"] if row.subject not in others]
     hint = "Is it the mean over the very batch of that step, before the step, and nothing else?"
     return judge_measurements(rows, SINGLE, "losses are what they are said to be", hint)
 
@@ -34,3 +37,14 @@ def evaluation_is_honest(config: MilestoneConfig, record: RunRecord) -> Judgemen
         "sign of the only one) gets right; evaluation may change nothing."
     )
     return judge_measurements(rows, SINGLE, "evaluations count right and change nothing", hint)
+
+
+@check(Stage.EVALUATION, probe="honesty")
+def record_is_honest(config: MilestoneConfig, record: RunRecord) -> Judgement:
+    """Norms of gradients and movements are those of every step; counts and digests tell the truth.
+
+    As a witness of a short training, and of a watch by itself, has them.
+    """
+    rows = [row for row in record.probed.measured["honesty"] if row.subject in _OF_RECORDS]
+    hint = "Euclidean norms of what was there at that very step, for each tensor by itself."
+    return judge_measurements(rows, SINGLE, "the record is of what was there", hint)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from harness.checks.base import Judgement, Stage, check
+from harness.checks.base import Judgement, Stage, check, training_check
 from harness.checks.measured import SINGLE, judge_measurements
 from harness.config import MilestoneConfig
 from harness.measurement import Measurement
@@ -28,6 +28,17 @@ def steps_follow_the_rule(config: MilestoneConfig, record: RunRecord) -> Judgeme
     seen = [row for row in rows if not row.what.startswith(_DECLARED)]
     rows = [*_misread(config, rows), *seen]
     good = f"{len(seen)} looks at gradients and changes agree with what is declared"
+    return judge_measurements(rows, SINGLE, good, _HINT)
+
+
+@training_check(Stage.STEP, probe="whole_training")
+def training_follows_the_rule(config: MilestoneConfig, record: RunRecord) -> Judgement:
+    """Also the steps that train in earnest are those that are declared, from the first to the last.
+
+    All are taken, every change is that of the rule, and so are gradients here and there.
+    """
+    rows = record.probed.measured["whole_training"]
+    good = f"{record.steps} steps of the training are as declared"
     return judge_measurements(rows, SINGLE, good, _HINT)
 
 

@@ -15,7 +15,7 @@ from pkgutil import iter_modules
 from types import FunctionType, ModuleType
 from typing import Any
 
-from harness import datasets
+from harness import datasets, probes
 from harness import model as models
 from harness.backends.base import Backend, Factory
 from harness.config import MilestoneConfig
@@ -114,7 +114,7 @@ def _modules() -> list[ModuleType]:
     Those that are loaded on use are loaded now: later, they would take a replacement for
     the real thing, and keep it.
     """
-    for package in ("harness.probes.engine", "harness.probes.milestone", "harness.datasets"):
+    for package in (*(f"harness.probes.{kind}" for kind in probes.KINDS), "harness.datasets"):
         for found in iter_modules(import_module(package).__path__):
             import_module(f"{package}.{found.name}")
     return [

@@ -1,6 +1,7 @@
 """Every op as a closed form on arrays: `OPS[name]` gives all right ways, PyTorch's first.
 
-They take the arguments of PyTorch's op of that name and give float64.
+`DEFAULTS[name]` are all that a tensor's method of that name may mean without arguments. The others
+take the arguments of PyTorch's op of that name. All give float64.
 """
 
 from __future__ import annotations
@@ -62,6 +63,10 @@ def _reduced(formula: Formula, x: Array, dim: Dims = None, keepdim: bool = False
 
 def _softmax(formula: Formula, x: Array, dim: int = -1) -> Array:
     return formula(wide(x), dim)
+
+
+def _of_all(formula: Formula, x: Array) -> Array:
+    return formula(wide(x).reshape(-1), -1).reshape(x.shape)
 
 
 def _layer_norm(
@@ -203,6 +208,17 @@ OPS: dict[str, tuple[Formula, ...]] = {
         partial(_loss, formulas.binary_cross_entropy_with_logits),
     ),
     "mse_loss": (partial(_loss, formulas.mse_loss),),
+}
+DEFAULTS: dict[str, tuple[Formula, ...]] = {
+    "flatten": (_flatten,),
+    "max": (OPS["max"][0],),
+    "mean": (OPS["mean"][0],),
+    # Along the last axis, or of all numbers.
+    "softmax": (OPS["softmax"][0], partial(_of_all, formulas.softmax)),
+    "log_softmax": (OPS["log_softmax"][0], partial(_of_all, formulas.log_softmax)),
+    "sum": (OPS["sum"][0],),
+    # Swaps the last two axes, or reverses all.
+    "transpose": (_transpose, lambda x: wide(x).transpose()),
 }
 # Losses as objects, by the op that each of them is.
 LOSSES = {

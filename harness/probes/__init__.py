@@ -1,7 +1,8 @@
-"""Probes measure a live engine or model before it is trained; they judge nothing.
+"""Probes measure a live engine, a model, or what training did to it; they judge nothing.
 
-A probe is a file in `engine/` (it gets a backend) or in `milestone/` (it gets a Specimen) with
-a function `measure` that gives Measurements; the file's name is the probe's name.
+A probe is a file in `engine/` (it gets a backend), in `milestone/` (it gets a Specimen, before
+training) or in `training/` (it gets a WholeTraining, after it) with a function `measure` that
+gives Measurements; the file's name is the probe's name.
 """
 
 from __future__ import annotations
@@ -18,14 +19,21 @@ import numpy as np
 from harness.measurement import Measurement, NotMeasurableError
 from harness.record import Probed
 
-# `Any` stands for a Backend in engine/ and for a Specimen in milestone/.
+KINDS = ("engine", "milestone", "training")
+# `Any` stands for a Backend in engine/, a Specimen in milestone/, a WholeTraining in training/.
 Measure = Callable[[Any], Iterable[Measurement]]
 
 
 def available(kind: str) -> list[str]:
-    """The names of all probes of "engine" or "milestone"."""
+    """The names of all probes of one of the KINDS."""
     package = import_module(f"{__name__}.{kind}")
     return [module.name for module in iter_modules(package.__path__)]
+
+
+def among(kind: str, names: Sequence[str]) -> list[str]:
+    """Those of these names that are probes of a kind."""
+    known = available(kind)
+    return [name for name in names if name in known]
 
 
 def examine(kind: str, names: Sequence[str], subject: Any) -> Probed:

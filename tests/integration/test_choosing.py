@@ -67,6 +67,14 @@ def test_mistyped_check_trains_nothing_and_says_what_was_meant(tmp_path: Path, o
     assert not (tmp_path / "runs").exists()
 
 
+def test_every_seed_is_probed_where_nothing_else_is_asked_for(tmp_path: Path) -> None:
+    done = harness(tmp_path, "run", "xor", "--seeds", "2", "--checks", "forward_agrees")
+    assert done.returncode == 0, done.stdout + done.stderr
+    results = scorecard(tmp_path)["results"]
+    assert [result["status"] for result in results] == ["pass", "pass"]
+    assert all("forward" in result["probe_seconds"] for result in results)
+
+
 def test_only_the_first_seed_is_probed(tmp_path: Path) -> None:
     done = harness(tmp_path, "run", "xor", "--seeds", "2")
     assert done.returncode == 0, done.stdout + done.stderr

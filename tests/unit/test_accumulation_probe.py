@@ -149,6 +149,42 @@ def test_use_of_a_leaf_that_is_lost_is_seen() -> None:
     assert any("a layer that is used twice" in row.what for row in rows)
 
 
+def test_sum_of_uses_in_float32_is_seen_in_float64() -> None:
+    def narrow(source: Tensor, grad: np.ndarray, gradients: Gradients) -> None:
+        before = gradients.get(id(source))
+        if before is None or source._grad_fn is None:
+            hand_over(source, grad, gradients)
+        else:
+            gradients[id(source)] = (before + grad).astype(np.float32).astype(before.dtype)
+
+    with tape_by(narrow) as backend:
+        rows = wrong(measured(backend))
+    assert {row.subject for row in rows} == {TAPE}
+    assert "added in float32" in rows[0].what
+
+
+def test_kept_gradient_that_lacks_a_use_is_seen() -> None:
+    def first_only(right: AddToGrad) -> AddToGrad:
+        def add(tensor: Tensor, grad: np.ndarray) -> None:
+            right(tensor, grad if tensor._grad_fn is None else 0.5 * grad)
+
+        return add
+
+    with leaves_by(first_only) as backend:
+        rows = wrong(measured(backend))
+    assert [row.what for row in rows] == ["gradient of h in h * z + h + h * h with h = x * y"]
+
+
+def test_gradient_that_hides_what_is_no_number_is_seen() -> None:
+    def hiding(right: AddToGrad) -> AddToGrad:
+        return lambda tensor, grad: right(tensor, np.nan_to_num(grad))
+
+    with leaves_by(hiding) as backend:
+        rows = wrong(measured(backend))
+    assert [row.subject for row in rows] == [TAPE]
+    assert "NaN" in rows[0].what
+
+
 # --- several passes ---------------------------------------------------------------------------
 
 

@@ -230,12 +230,16 @@ def test_stale_is_said_even_of_a_run_that_would_fail() -> None:
 
 
 @pytest.mark.parametrize(
-    ("steps", "planned", "culprit"), [(60, 120, "loss"), (60, 60, "the batches")]
+    ("planned", "last", "culprit"),
+    [(120, np.nan, "loss"), (120, 0.5, "the training loop"), (60, 0.5, "the batches")],
 )
-def test_run_of_another_length_is_no_healthy_one(steps: int, planned: int, culprit: str) -> None:
-    failed = learning_in_band(CONFIG, replace(run(0, steps), planned_steps=planned), FOUND)
+def test_run_of_another_length_is_no_healthy_one(planned: int, last: float, culprit: str) -> None:
+    short = replace(run(0, 60), planned_steps=planned)
+    short.loss[-1] = last
+    failed = learning_in_band(CONFIG, short, FOUND)
     assert failed.status == "fail"
     assert failed.reason.startswith("60 steps were taken, 120 on record")
+    assert ("stopped being finite" in failed.reason) == (culprit == "loss")
     assert failed.evidence["culprits"][0] == culprit
 
 

@@ -245,6 +245,25 @@ def test_inputs_that_share_their_draws_are_seen(dataset: Dataset, what: str) -> 
     assert what in wrong(measured(dataset, epochs=2))
 
 
+class Moving:
+    """Every point goes to one of a few places; from some call on, to others."""
+
+    def __init__(self, since: int) -> None:
+        self.calls, self.since = 0, since
+
+    def __call__(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        self.calls += 1
+        shift = 0.0 if self.calls < self.since else 0.5
+        return (x + rng.integers(0, 4, (len(x), 1)) + shift).astype(np.float32)
+
+
+def test_inputs_that_vary_otherwise_in_later_epochs_are_seen() -> None:
+    rows = 200
+    (seen,) = wrong(measured(replace(flowers(rows), vary=Moving(since=30)), epochs=25))
+    assert seen == "of 64 equal inputs, those that vary to something new after 25 epochs"
+    assert wrong(measured(replace(flowers(rows), vary=Moving(since=10**6)), epochs=25)) == []
+
+
 def test_inputs_with_several_targets_are_not_torn_when_they_vary() -> None:
     """Of each input there are two, with either target, and all may vary to one another."""
     x = np.repeat(np.float32([[0, 0], [0, 1], [1, 0], [1, 1]]), 2, axis=0)

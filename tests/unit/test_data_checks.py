@@ -10,6 +10,7 @@ import pytest
 from harness.backends import load
 from harness.checks.base import Verdict
 from harness.checks.data import data_are_as_recorded
+from harness.config import DataSpec
 from harness.datasets.base import Dataset
 from harness.datasets.summary import put_on_record
 from harness.measurement import Measurement
@@ -17,7 +18,9 @@ from harness.probes.milestone import data as probe
 from harness.probes.models.specimen import Specimen
 from tests.examples import healthy, small_config
 
-CONFIG = small_config()
+# A recipe of which only its file knows what it gives.
+OWN = DataSpec.model_validate({"recipe": "arrays", "file": "points.npz"})
+CONFIG = small_config().model_copy(update={"data": OWN})
 SPEC = CONFIG.data.model_dump(mode="json")
 
 

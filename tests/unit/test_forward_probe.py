@@ -11,10 +11,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from harness.autograd import Tensor, nn, ops
+from harness.backends import load
 from harness.backends.base import Backend
 from harness.checks.forward import forward_agrees
 from harness.checks.measured import WIDE
 from harness.faults import planted
+from harness.faults.ground import Ground
 from harness.measurement import Measurement, NotMeasurableError
 from harness.model import Model
 from harness.probes.milestone import forward
@@ -62,6 +64,29 @@ def test_other_conventions_are_as_right(harmless: str) -> None:
     with planted(harmless, "numpy") as ground:
         for name in ("cnn", "transformer"):
             assert wrong(measured(shipped(name, ground.backend))) == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("attention.value.weight", "attention.out.weight"),
+        ("norm1.bias", "norm2.bias"),
+        ("attention.query.bias", "attention.key.bias"),
+    ],
+)
+def test_labels_that_have_changed_places_are_named(one: str, other: str) -> None:
+    ground = Ground(load("numpy"))
+
+    def cross(model: Model) -> None:
+        parameters, names = dict(model.parameters), {one: other, other: one}
+        model.parameters = {label: parameters[names.get(label, label)] for label in parameters}
+
+    ground.change_model(cross)
+    try:
+        rows = measured(shipped("transformer", ground.backend))
+    finally:
+        ground.restore()
+    assert {row.subject for row in rows if row.error > WIDE} == {one, other}
 
 
 def test_convention_is_one_for_all_layers_of_a_type(rng: np.random.Generator) -> None:

@@ -72,7 +72,8 @@ def test_right_harness_is_honest(asked: MilestoneConfig, dataset: Dataset) -> No
     rows = measured(asked, dataset)
     assert wrong(rows) == {}
     assert {row.subject for row in rows} == {
-        asked.training.loss, "the loss log", "the evaluation", "accuracy"
+        asked.training.loss, "the loss log", "the evaluation", "accuracy", "the gradient watch",
+        "the record",
     }  # fmt: skip
 
 
@@ -238,6 +239,46 @@ def test_accuracy_of_targets_that_do_not_count_is_seen(monkeypatch: pytest.Monke
     right = metrics.accuracy
     monkeypatch.setattr(evaluation, "accuracy", lambda got, y, scored: right(got, y, None))
     assert "accuracy" in wrong(measured(asked, masked))
+
+
+def _restoring(choose: Callable[[list[np.ndarray]], np.ndarray]) -> Callable[..., None]:
+    """A last evaluation that puts other weights back that it has seen."""
+
+    def at_the_end(self: Evaluation, model: Model, record: RunRecord) -> None:
+        for parameter, seen in zip(
+            model.parameters.values(), zip(*self.seen, strict=True), strict=True
+        ):
+            parameter.data = choose(list(seen))
+        _AT_THE_END(self, model, record)
+
+    return at_the_end
+
+
+def _remembering(self: Evaluation, model: Model, step: int, record: RunRecord) -> None:
+    _ON_THE_WAY(self, model, step, record)
+    seen = self.__dict__.setdefault("seen", [])
+    seen.append([parameter.data.copy() for parameter in model.parameters.values()])
+
+
+_ON_THE_WAY, _AT_THE_END = Evaluation.on_the_way, Evaluation.at_the_end
+
+
+@pytest.mark.parametrize(
+    "choose",
+    [lambda seen: seen[0], lambda seen: np.mean(seen, axis=0), lambda seen: seen[len(seen) // 3]],
+)
+@pytest.mark.parametrize(("asked", "dataset"), [BINARY, CLASSES, NUMBERS])
+def test_other_weights_than_the_last_ones_at_the_end_are_seen(
+    asked: MilestoneConfig,
+    dataset: Dataset,
+    choose: Callable[[list[np.ndarray]], np.ndarray],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Evaluation, "on_the_way", _remembering)
+    monkeypatch.setattr(Evaluation, "at_the_end", _restoring(choose))
+    seen = [row.what for row in measured(asked, dataset) if not row.error <= SINGLE]
+    assert "weights that are not those after the last step" in seen
+    assert "tensors that are not those after the last step" in seen
 
 
 class Drawing(nn.Module):

@@ -237,6 +237,17 @@ def test_generator_that_is_not_used_up_is_seen() -> None:
     assert what.startswith("tensors that start alike, of one generator, used twice")
 
 
+def test_layers_without_a_generator_that_start_alike_are_seen() -> None:
+    ground = Ground(load("numpy"))
+    ground.replace(init.fresh, lambda rng: np.random.default_rng(0) if rng is None else rng)
+    try:
+        rows = list(initial_weights.measure(ground.backend))
+    finally:
+        ground.restore()
+    assert {"Linear", "Conv2d", "Embedding", "MultiHeadAttention"} <= set(accused(rows))
+    assert all("without a generator" in row.what for row in rows if row.error != 0.0)
+
+
 def test_layer_that_cannot_be_built_is_a_finding() -> None:
     class Broken(nn.Linear):
         def __init__(self, *args: Any, **options: Any) -> None:

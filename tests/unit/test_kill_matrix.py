@@ -99,6 +99,11 @@ def test_fault_seen_by_its_check_is_caught_early_and_named() -> None:
     assert (CAUGHT.survived, CAUGHT.missed) == (False, [])
 
 
+def test_check_of_the_whole_training_is_not_early_though_it_has_a_probe() -> None:
+    late = replace(check_named("training_right", Stage.STEP, "whole_training"), of_training=True)
+    assert early_checks([*CHECKS, late]) == {"ops_right", "graph_whole", "slopes_right"}
+
+
 def test_fault_seen_only_while_training_is_not_caught_early() -> None:
     late = row(OP_WRONG, engine(), milestone(says("loss_falls")))
     assert (late.is_caught, late.is_caught_early) == (True, False)

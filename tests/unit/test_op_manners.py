@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.autograd import Tensor, nn, ops
+from harness.autograd import Tensor, graph, nn, ops
 from harness.autograd.ops.dropout import DropoutBackward
 from harness.backends import load
 from harness.backends.base import Factory
 from harness.faults import planted
+from harness.faults.ground import Ground
 from harness.probes.trials import layer_manners
 from harness.probes.trials.cases.pool import Pool
 from tests.small_engines import PROBES, Array, measured, only, wrong, wrong_gradient
@@ -56,10 +57,69 @@ def _widens(x: Tensor) -> Tensor:
     return y
 
 
-@pytest.mark.parametrize("op", [_writes_on_its_input, _writes_on_the_gradient,
+def _is_right_once(x: Tensor) -> Tensor:
+    y = ops.exp(x)
+    slopes = y.data.copy()
+
+    def apply(grad_output: Array) -> tuple[Array]:
+        np.multiply(slopes, grad_output, out=slopes)
+        return (slopes.copy(),)
+
+    if y._grad_fn is not None:
+        y._grad_fn.apply = apply  # type: ignore[method-assign]
+    return y
+
+
+@pytest.mark.parametrize("op", [_writes_on_its_input, _writes_on_the_gradient, _is_right_once,
                                 _remembers_the_last_call, _counts_its_calls, _widens])  # fmt: skip
 def test_bad_manners_are_seen(op: Factory) -> None:
     assert wrong(measured("op_manners", only(ops={"exp": op}))) == ["exp"]
+
+
+def _can_go_back_once(x: Tensor) -> Tensor:
+    y = ops.exp(x)
+    right, passes = ops.exp(x)._grad_fn, list[int]()
+
+    def apply(grad_output: Array) -> Any:
+        passes.append(1)
+        if len(passes) > 1:
+            raise RuntimeError("this graph has been given up")
+        assert right is not None
+        return right.apply(grad_output)
+
+    if y._grad_fn is not None:
+        y._grad_fn.apply = apply  # type: ignore[method-assign]
+    return y
+
+
+def test_engine_that_gives_up_its_graph_is_not_accused() -> None:
+    assert wrong(measured("op_manners", only(ops={"exp": _can_go_back_once}))) == []
+
+
+def _sharing(tensor: Tensor, grad: Array) -> None:
+    before = tensor.grad
+    tensor.grad = grad.astype(tensor.data.dtype, copy=False) if before is None else before + grad
+
+
+def test_backward_pass_that_hands_out_one_array_is_named_before_the_ops() -> None:
+    ground = Ground(load("numpy"))
+    ground.replace(graph._add_to_grad, _sharing)
+    try:
+        assert wrong(measured("op_manners", ground.backend))[0] == "backward pass"
+    finally:
+        ground.restore()
+
+
+@pytest.mark.parametrize("names", [("add", "sub"), ("reshape", "flatten", "transpose")])
+def test_a_few_ops_that_write_on_a_gradient_are_blamed_themselves(names: tuple[str, ...]) -> None:
+    def writing(gradient: Array, grad_output: Array) -> Array:
+        out = gradient.copy()
+        grad_output *= 2.0
+        return out
+
+    space = load("numpy").namespace.ops
+    wrongly = {name: wrong_gradient(space[name], 0, writing) for name in names}
+    assert wrong(measured("op_manners", only(ops={**space, **wrongly}))) == list(names)
 
 
 def _dropout(change: Callable[[Array, float], Array]) -> Factory:
@@ -108,6 +168,38 @@ def test_dropout_without_a_generator_is_judged_by_what_it_drops() -> None:
         assert wrong(measured(probe, only(ops={"dropout": unseeded}))) == []
 
 
+class _OneMask(DropoutBackward):
+    """The mask is kept where all of them keep theirs."""
+
+    def __init__(self, x: Tensor, factors: Array) -> None:
+        super().__init__(x, factors)
+        del self.factors
+        type(self).factors = factors
+
+    factors: Array
+
+
+def test_mask_that_all_dropouts_share_is_seen() -> None:
+    def drop(
+        x: Tensor, p: float = 0.5, training: bool = True, rng: np.random.Generator | None = None
+    ) -> Tensor:
+        y = ops.dropout(x, p, training, rng)
+        kept = y._grad_fn
+        return x.from_op(y.data, _OneMask(x, kept.factors)) if isinstance(
+            kept, DropoutBackward) and y is not x else y  # fmt: skip
+
+    assert wrong(measured("op_manners", only(ops={"dropout": drop}))) == ["dropout"]
+
+
+def test_dropout_that_draws_the_same_without_a_generator_is_seen() -> None:
+    def drop(
+        x: Tensor, p: float = 0.5, training: bool = True, rng: np.random.Generator | None = None
+    ) -> Tensor:
+        return ops.dropout(x, p, training, np.random.default_rng(0) if rng is None else rng)
+
+    assert wrong(measured("op_manners", only(ops={"dropout": drop}))) == ["dropout"]
+
+
 # --- layers ---------------------------------------------------------------------------------
 
 
@@ -122,6 +214,35 @@ class _Deaf(nn.Sequential):
 def test_container_that_keeps_its_mode_to_itself_is_seen() -> None:
     layers = {"Dropout": nn.Dropout, "Sequential": _Deaf}
     assert wrong(measured("op_manners", only(layers=layers))) == ["Sequential"]
+
+
+class _OneMode(nn.Dropout):
+    """The mode is that of all of them."""
+
+    def train(self, mode: bool = True) -> nn.Module:
+        type(self).training = mode
+        return self
+
+
+def test_mode_that_all_layers_of_a_type_share_is_seen() -> None:
+    assert wrong(measured("op_manners", only(layers={"Dropout": _OneMode}))) == ["Dropout"]
+
+
+class _Shallow(nn.Sequential):
+    """It does not look into containers that it contains."""
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
+        yield prefix, self
+        for position, layer in enumerate(self.layers):
+            yield f"{prefix}{position}.", layer
+
+
+def test_container_that_looks_into_no_other_is_seen() -> None:
+    layers: dict[str, Any] = {"Dropout": nn.Dropout, "Linear": nn.Linear, "Sequential": _Shallow}
+    rows = [row for row in measured("op_manners", only(layers=layers)) if row.error]
+    assert {row.subject for row in rows} == {"Sequential"}
+    assert any("where one is in another" in row.what for row in rows)
+    assert any(row.what.startswith("share that is dropped in training") for row in rows)
 
 
 def _always_alike(in_features: int, out_features: int, bias: bool = True,
@@ -165,7 +286,7 @@ def test_layer_that_is_listed_twice_or_not_at_all_is_told(monkeypatch: pytest.Mo
         assert any(what in row.what for row in rows if row.error)
     monkeypatch.undo()
     rows = list(layer_manners.lists(load("numpy"), "Residual", Pool()))
-    assert [row.error for row in rows] == [0.0, 0.0]
+    assert [row.error for row in rows] == [0.0, 0.0, 0.0]
 
 
 if __name__ == "__main__":

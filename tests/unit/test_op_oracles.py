@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from harness.oracles.ops import LOSSES, OPS
+from harness.oracles.ops import DEFAULTS, LOSSES, OPS
 
 A = np.array([[1.0, 2.0], [3.0, 4.0]])
 B = np.array([[5.0, 6.0], [7.0, 8.0]])
@@ -92,6 +92,18 @@ def test_shapes_are_those_of_pytorch(
 
 def test_flatten_of_one_number_is_a_vector_of_one() -> None:
     assert OPS["flatten"][0](np.array(3.0)).shape == (1,)
+
+
+def test_methods_without_arguments_may_mean_what_libraries_have_them_mean() -> None:
+    x = np.arange(24.0).reshape(2, 3, 4)
+    assert [formula(x).shape for formula in DEFAULTS["transpose"]] == [(2, 4, 3), (4, 3, 2)]
+    last, whole = (formula(x) for formula in DEFAULTS["softmax"])
+    np.testing.assert_allclose(last.sum(axis=-1), np.ones((2, 3)))
+    np.testing.assert_allclose(whole.sum(), 1.0)
+    assert {name: formulas[0](x).shape for name, formulas in DEFAULTS.items()
+            if name in ("sum", "mean", "max", "flatten")} == {
+        "sum": (), "mean": (), "max": (), "flatten": (24,)
+    }  # fmt: skip
 
 
 def test_every_loss_is_an_op_that_is_known() -> None:

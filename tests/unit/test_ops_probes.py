@@ -114,6 +114,22 @@ def test_term_added_to_one_number_is_seen(name: str, shift: float) -> None:
     assert wrong(measured("op_values", only(ops={name: op}))) == [name]
 
 
+@pytest.mark.parametrize("name", ["exp", "linear", "conv2d"])
+def test_value_that_is_wrong_only_with_a_graph_is_seen(name: str) -> None:
+    right = NUMPY.namespace.ops[name]
+
+    def fickle(*inputs: Any, **arguments: Any) -> Tensor:
+        y: Tensor = right(*inputs, **arguments)
+        return y if y._grad_fn is None else y.from_op(y.data * y.dtype.type(1.01), y._grad_fn)
+
+    assert wrong(measured("op_values", only(ops={name: fickle}))) == [name]
+
+
+def test_value_of_another_type_than_its_inputs_is_seen() -> None:
+    op = wrong_value(ops.exp, lambda y: y.astype(np.float64))
+    assert wrong(measured("op_values", only(ops={"exp": op}))) == ["exp"]
+
+
 @pytest.mark.parametrize("name", ["sub", "div", "pow", "matmul"])
 def test_swapped_arguments_are_seen(name: str) -> None:
     right = NUMPY.namespace.ops[name]

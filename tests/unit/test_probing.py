@@ -21,13 +21,23 @@ def row(subject: str = "softmax", error: float = 0.0, place: str = "") -> Measur
     return Measurement(subject, "value (3, 4)", 1.0 + error, 1.0, error, place)
 
 
+def kind_of(each: Check) -> str:
+    return "training" if each.of_training else each.scope
+
+
 # --- probes ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["engine", "milestone"])
+@pytest.mark.parametrize("kind", probes.KINDS)
 def test_every_probe_has_a_check_and_every_check_finds_its_probe(kind: str) -> None:
-    needed = {each.probe for each in PROBED if each.scope == kind}
+    needed = {each.probe for each in PROBED if kind_of(each) == kind}
     assert needed == set(probes.available(kind))
+
+
+def test_probes_of_a_kind_are_picked_in_their_order() -> None:
+    names = ["whole_training", "slopes", "ops", "graph"]
+    assert probes.among("milestone", names) == ["slopes", "graph"]
+    assert probes.among("training", names) == ["whole_training"]
 
 
 def test_probe_that_raises_stops_none_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +128,9 @@ def test_unknown_check_is_refused_with_a_suggestion(arguments: tuple[list[str], 
 def test_only_the_probes_of_the_chosen_checks_are_needed() -> None:
     assert probes_for("milestone", frozenset({"gradients_agree", "loss_falls"})) == ("slopes",)
     assert probes_for("engine", frozenset({"gradients_agree"})) == ()
-    assert set(probes_for("milestone", None)) == set(probes.available("milestone"))
+    both = [*probes.available("milestone"), *probes.available("training")]
+    assert sorted(probes_for("milestone", None)) == sorted(both)
+    assert probes_for("milestone", frozenset({"training_follows_the_rule"})) == ("whole_training",)
 
 
 def test_two_checks_never_share_a_name() -> None:

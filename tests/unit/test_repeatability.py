@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import pytest
@@ -17,8 +17,11 @@ from harness.config import LayerSpec, MilestoneConfig
 from harness.datasets.base import Dataset
 from harness.faults.ground import Ground
 from harness.measurement import Measurement
+from harness.model import Model
+from harness.model import build as right_build
 from harness.probes.global_randomness import global_seed, states
 from harness.probes.milestone import repeatability as probe
+from harness.probes.models import specimen
 from harness.probes.models.specimen import Specimen
 from harness.streams import stream
 from tests.examples import NAMES, healthy, small_config
@@ -168,6 +171,14 @@ STREAMS: dict[str, tuple[Callable[..., np.random.Generator], str]] = {
                        "give the numbers of another"),
     "one for all layers": (lambda seed, *name: stream(seed, *name[:1]),
                            "give the numbers of another"),
+    "two bits of the seed": (lambda seed, *name: stream(seed & 3, *name),
+                             "give the numbers of another seed"),
+    "seeds in single precision": (lambda seed, *name: stream(int(np.float32(seed)), *name),
+                                  "give the numbers of another seed"),
+    "seeds of 32 bits": (lambda seed, *name: stream(seed % 2**32, *name),
+                         "give the numbers of another seed"),
+    "names by their hash": (lambda seed, *name: stream(seed, *(str(hash(each)) for each in name)),
+                            "depend on the hash of a name"),
     "without a seed": (lambda seed, *name: np.random.default_rng(),
                        "give other numbers when asked again"),
 }  # fmt: skip
@@ -177,7 +188,20 @@ STREAMS: dict[str, tuple[Callable[..., np.random.Generator], str]] = {
 def test_streams_that_are_none_are_seen(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     streams, what = STREAMS[name]
     monkeypatch.setattr(probe, "stream", streams)
-    assert ("random streams", f"streams that {what}") in wrong(measured())
+    seen = [what for subject, what in wrong(measured()) if subject == "random streams"]
+    assert any(each in (f"streams that {what}", f"seeds that {what}") for each in seen)
+
+
+def test_model_that_is_handed_out_twice_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    models: dict[int, Model] = {}
+
+    def build(layers: Mapping[str, LayerSpec], backend: Backend, seed: int) -> Model:
+        return models.setdefault(seed, right_build(layers, backend, seed))
+
+    monkeypatch.setattr(specimen, "build", build)
+    assert wrong(measured())[0] == (
+        "the model", "tensors that it shares with a model built before"
+    )  # fmt: skip
 
 
 # --- batches that do not repeat -----------------------------------------------------------

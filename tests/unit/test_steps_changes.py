@@ -137,6 +137,20 @@ def test_evaluation_that_moves_weights_is_named() -> None:
     assert wrong(rows)[0].subject == "the evaluation"
 
 
+def test_first_step_that_is_taken_twice_is_the_loops_not_the_evaluations() -> None:
+    right, calls = Learner.backward, [0]
+
+    def backward(self: Learner, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        calls[0] += 1
+        if calls[0] == 1:
+            right(self, x, y)
+            self.step(0.0)
+        return right(self, x, y)
+
+    rows = wrong(measured(small(), lambda g: g.patch(Learner, "backward", backward)))
+    assert {row.subject for row in rows} == {LOOP}
+
+
 def test_steps_that_are_not_taken_are_counted() -> None:
     right, batches = training.train, training.batches
 

@@ -1,4 +1,4 @@
-"""`steps_follow_the_rule` and `weights_start_right` on measurements made by hand."""
+"""The checks of steps, of the whole training and of starting weights, on rows made by hand."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from harness.checks.base import Stage, Verdict
-from harness.checks.steps import steps_follow_the_rule
+from harness.checks.steps import steps_follow_the_rule, training_follows_the_rule
 from harness.checks.weights import weights_start_right
 from harness.measurement import Measurement
 from harness.record import EngineRecord
@@ -25,6 +25,19 @@ def judged(*rows: Measurement) -> Verdict:
     record = healthy()
     record.probed.measured["steps"] = list(rows)
     return steps_follow_the_rule(small_config(), record)
+
+
+@pytest.mark.parametrize(("error", "status"), [(0.0, "pass"), (2e-4, "fail"), (math.nan, "fail")])
+def test_whole_training_is_held_to_its_rule(error: float, status: str) -> None:
+    record = healthy(20)
+    off = replace(CHANGES, what="change of every tensor in step 17", error=error)
+    record.probed.measured["whole_training"] = [GRADIENTS, off]
+    verdict = training_follows_the_rule(small_config(), record)
+    assert (verdict.status, verdict.stage) == (status, Stage.STEP)
+    if status == "pass":
+        assert verdict.reason == "20 steps of the training are as declared"
+    else:
+        assert verdict.evidence["culprits"] == ["SGD"]
 
 
 def test_steps_that_agree_pass() -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from harness.backends.base import Backend
 from harness.measurement import Measurement
 from harness.probes.comparing import compared
+from harness.probes.counting import counted
 from harness.probes.runs.optimizer_manners import takes
 from harness.probes.runs.stepping import crashed
 from harness.probes.trials.uses import (
@@ -40,8 +41,8 @@ def measure(backend: Backend) -> Iterator[Measurement]:
         yield from once
         if all(row.error <= ROUNDED for row in once):  # else the rest would only say it again
             for case in (
-                used_often, _passes, _two_outputs, _bystanders, _clipped, _after_no_grad,
-                _with_optimizer,
+                used_often, _in_the_middle, _passes, _not_finite, _two_outputs, _bystanders,
+                _clipped, _after_no_grad, _with_optimizer,
             ):  # fmt: skip
                 yield from _guarded(case, backend)
 
@@ -82,6 +83,29 @@ def _passes(backend: Backend) -> Iterator[Measurement]:
     expected = {"x": c + once["x"], "y": 2 * once["y"]}
     yield from rows(backend, "x * y on a gradient that was put there", leaves, expected)
     yield compared(TAPE, "numbers of x after all passes", backend.array(x), a)
+
+
+def _in_the_middle(backend: Backend) -> Iterator[Measurement]:
+    """A gradient that is kept where an op made something counts all uses of that."""
+    add, mul = backend.namespace.ops["add"], backend.namespace.ops["mul"]
+    a, b, c, g = numbers(4, seed=10)
+    h = mul(backend.leaf(a), backend.leaf(b))
+    backend.keep_gradient(h)
+    backend.backward(add(mul(h, backend.leaf(c)), add(h, mul(h, h))), g)
+    expected = {"h": g * (c + 1 + 2 * a * b)}
+    yield from rows(backend, "h * z + h + h * h with h = x * y", {"h": h}, expected)
+
+
+def _not_finite(backend: Backend) -> Iterator[Measurement]:
+    """What is not a number stays that on the way back: whoever hides it hides what went wrong."""
+    x, odd = backend.leaf(np.ones(3)), np.array([np.nan, np.inf, 1.0])
+    try:
+        backend.backward(backend.namespace.ops["mul"](x, backend.leaf(np.ones(3))), odd)
+    except (ArithmeticError, ValueError):  # it says so: better still
+        return
+    (got,) = arrived(backend, [x])
+    hidden = int(np.isfinite(got[:2]).sum())
+    yield counted(TAPE, "numbers of a gradient of NaN and inf that became finite", hidden, 0)
 
 
 def _two_outputs(backend: Backend) -> Iterator[Measurement]:

@@ -19,6 +19,7 @@ from harness.measurement import Measurement
 from harness.probes.counting import counted
 from harness.probes.global_randomness import global_seed, states
 from harness.probes.runs.stepping import crashed
+from harness.probes.trials.trial import may_lack
 from harness.probes.weight_statistics import ALIKE, ENOUGH, chance, oddities, rms, within
 
 Arrays = dict[str, np.ndarray]
@@ -245,8 +246,14 @@ def _draws(
     yield from _copies(kind, "two generators", [*first.items(), *pairs])
     rng = np.random.default_rng(3)
     one, two = (_arrays(backend, factory(**arguments, rng=rng)) for _ in range(2))
-    pairs = [(f"{name} of the next layer", array) for name, array in two.items()]
-    yield from _copies(kind, "one generator, used twice", [*one.items(), *pairs])
+    yield from _copies(kind, "one generator, used twice", [*one.items(), *_of_next(two)])
+    if may_lack(factory, "rng"):
+        one, two = (_arrays(backend, factory(**arguments)) for _ in range(2))
+        yield from _copies(kind, "layers without a generator", [*one.items(), *_of_next(two)])
+
+
+def _of_next(arrays: Arrays) -> list[tuple[str, np.ndarray]]:
+    return [(f"{name} of the next layer", array) for name, array in arrays.items()]
 
 
 def _copies(kind: str, of: str, tensors: Sequence[tuple[str, np.ndarray]]) -> Iterator[Measurement]:

@@ -18,16 +18,27 @@ from harness.measurement import Measurement
 from harness.probes.comparing import compared
 from harness.probes.rounding import SINGLE, in_single
 from harness.probes.runs.stepping import crashed
-from harness.probes.trials import dropout_manners, layer_manners
+from harness.probes.trials import dropout_manners, layer_manners, shared_causes
 from harness.probes.trials.cases.pool import Pool
 from harness.probes.trials.locating import backward_place, forward_place, placed
 from harness.probes.trials.of_engine import all_trials
+from harness.probes.trials.shared_causes import Look
 from harness.probes.trials.trial import Run, Trial
 
 Array = np.ndarray
 # Every so many-th case of an op, beginning with the first.
 EVERY = 3
 STREAMS = "random streams"
+# Less than that is chance, such as numbers too small for float32.
+AGREES = 1e-7
+# What an op may do on the way back and only the backward pass can make all of them do.
+CAME_IN = "the gradient that came in"
+SHARED = "memory shared by"
+BITS = "bits of a gradient"
+SECOND = "gradient of a second pass"
+BACKWARD = (CAME_IN, SHARED, BITS, SECOND)
+# What comes in at the second pass, of what came in at the first: no gradient is rounded otherwise.
+TIMES = -2.0
 
 
 def measure(backend: Backend, seed: int = 0) -> Iterator[Measurement]:
@@ -36,12 +47,16 @@ def measure(backend: Backend, seed: int = 0) -> Iterator[Measurement]:
     trials = [each for each in all_trials(backend, pool, every=EVERY) if each]
     of_ops = [each for each in trials if each[0].is_op]
     layers = backend.namespace.layers
-    yield from _of_trials(backend, of_ops, pool)
+    looks = _of_trials(backend, of_ops, pool)
+    yield from shared_causes.of_each_property(BACKWARD, looks, AGREES)
+    for look in looks:
+        yield from look.rows
     if "dropout" in backend.namespace.ops:
         yield from _of_dropout(backend, "dropout", dropout_manners.of_op, trials, pool)
     drawn = {name: list(_guarded(name, layer_manners.draws, backend, pool)) for name in layers}
     yield from _shared_streams(drawn)
-    yield from _of_trials(backend, [each for each in trials if not each[0].is_op], pool)
+    for look in _of_trials(backend, [each for each in trials if not each[0].is_op], pool):
+        yield from look.rows
     if "Dropout" in layers:
         yield from _of_dropout(backend, "Dropout", dropout_manners.of_layer, trials, pool)
     for name in layers:
@@ -83,23 +98,21 @@ def _shared_streams(drawn: Mapping[str, Sequence[Measurement]]) -> Iterator[Meas
         yield replace(bad[0], subject=STREAMS, what=what)
 
 
-def _of_trials(
-    backend: Backend, groups: Sequence[Sequence[Trial]], pool: Pool
-) -> Iterator[Measurement]:
-    for trials in groups:
-        for trial in trials:
-            yield from _rows(backend, trial, pool)
+def _of_trials(backend: Backend, groups: Sequence[Sequence[Trial]], pool: Pool) -> list[Look]:
+    return [_look(backend, trial, pool) for trials in groups for trial in trials]
 
 
-def _rows(backend: Backend, trial: Trial, pool: Pool) -> list[Measurement]:
+def _look(backend: Backend, trial: Trial, pool: Pool) -> Look:
+    behaviour = _Behaviour(backend, trial, pool)
     try:
-        rows = list(_Behaviour(backend, trial, pool).bad())
+        rows = list(behaviour.bad())
     except Exception as error:  # a broken engine may raise anything
         if trial.may_refuse:
-            return []
+            return Look(trial.subject, None, [])
         rows = [crashed(trial.subject, f"two calls for {trial.what}", error)]
-    what = f"what {trial.what} leaves alone"
-    return rows or [Measurement(trial.subject, what, 0.0, 0.0, 0.0)]
+    fine = Measurement(trial.subject, f"what {trial.what} leaves alone", 0.0, 0.0, 0.0)
+    is_unary = len(trial.varied) == 1 and not trial.fans_out
+    return Look(trial.subject, behaviour.shape, rows or [fine], is_unary=is_unary)
 
 
 class _Behaviour:
@@ -107,6 +120,7 @@ class _Behaviour:
 
     def __init__(self, backend: Backend, trial: Trial, pool: Pool) -> None:
         self.backend, self.trial, self.pool = backend, trial, pool
+        self.shape: tuple[int, ...] | None = None
 
     def bad(self) -> Iterator[Measurement]:
         """A row for each thing that is not as it should be."""
@@ -115,18 +129,37 @@ class _Behaviour:
         run = trial.run(given, trial.varied)
         output = backend.array(run.output)
         first = output.copy()
+        self.shape = first.shape
         if first.dtype.kind != "f" or not trial.is_known:
             return
         cotangent = self.pool.normal(first.shape).astype(np.float32)
         sent = cotangent.copy()
         backend.backward(run.output, sent)
         yield from self._changed(run)
-        yield from self._same("the gradient that came in, after the backward pass", sent, cotangent)
+        yield from self._same(f"{CAME_IN}, after the backward pass", sent, cotangent)
         yield from self._same("its output after the backward pass", output, first)
         found = self._gradients(run)
         yield from self._types(first, found)
         yield from self._shared(found, sent, run)
-        yield from self._again(first, [None if g is None else g.copy() for g in found], cotangent)
+        kept = [None if gradient is None else gradient.copy() for gradient in found]
+        yield from self._second_pass(run, kept, cotangent)
+        yield from self._again(first, kept, cotangent)
+
+    def _second_pass(
+        self, run: Run, found: Sequence[Array | None], cotangent: Array
+    ) -> Iterator[Measurement]:
+        """Another gradient that comes in, by the same graph; an engine may have given that up."""
+        backend, trial = self.backend, self.trial
+        for i in trial.varied:
+            backend.set_gradient(run.tensors[i], None)
+        try:
+            backend.backward(run.output, np.asarray(TIMES * cotangent, dtype=SINGLE))
+        except Exception:  # whatever an engine that frees its graphs says
+            return
+        for i, got, right in zip(trial.varied, self._gradients(run), found, strict=True):
+            if got is not None and right is not None:
+                what = f"{SECOND} for {trial.names[i]}"
+                yield from self._same(what, got, np.asarray(TIMES * right, dtype=right.dtype))
 
     def _again(
         self, first: Array, found: Sequence[Array | None], cotangent: Array
@@ -173,12 +206,12 @@ class _Behaviour:
 
     def _types(self, first: Array, found: Sequence[Array | None]) -> Iterator[Measurement]:
         """float32 stays float32, forward and back."""
-        types = [("its output", first.dtype)]
-        types += [("a gradient", gradient.dtype) for gradient in found if gradient is not None]
+        types = [("bits of its output", first.dtype)]
+        types += [(BITS, gradient.dtype) for gradient in found if gradient is not None]
         # What comes of integers and floats together is a convention.
         for what, dtype in types if not self.trial.may_refuse else ():
             if dtype != SINGLE:
-                what = f"bits of {what} for {self.trial.what} in float32"
+                what = f"{what} for {self.trial.what} in float32"
                 bits = 8.0 * dtype.itemsize
                 row = Measurement(self.trial.subject, what, bits, 32.0, math.inf)
                 yield from placed([row], self._place(is_backward=False))
@@ -194,13 +227,13 @@ class _Behaviour:
         ]
         values = [(f"the numbers of {self.trial.names[i]}", self._values(i, run.tensors[i]))
                   for i in self.trial.varied]  # fmt: skip
-        others = [("the gradient that came in", sent), *values]
+        others = [(CAME_IN, sent), *values]
         for (a, one), (b, other) in [
             *combinations(named, 2),
             *((mine, theirs) for mine in named for theirs in others),
         ]:
             if np.may_share_memory(one, other) and np.shares_memory(one, other):
-                what = f"memory shared by {a} and {b}, for {self.trial.what}"
+                what = f"{SHARED} {a} and {b}, for {self.trial.what}"
                 row = Measurement(self.trial.subject, what, 1.0, 0.0, math.inf)
                 yield from placed([row], self._place(True))
 

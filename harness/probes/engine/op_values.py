@@ -1,15 +1,19 @@
-"""What every op, loss and layer computes, against closed forms that do not use the engine."""
+"""What every op, loss and layer computes, against closed forms that do not use the engine.
+
+In float64 without a graph, in float32 with one: in both ways that an engine is used.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from harness.backends.base import Backend
 from harness.measurement import Measurement, NotMeasurableError
-from harness.probes.rounding import compared_in_double, compared_in_single, in_single
+from harness.probes.rounding import SINGLE, compared_in_double, compared_in_single, in_single
 from harness.probes.runs.stepping import crashed
 from harness.probes.trials.cases.pool import Pool
 from harness.probes.trials.layouts import laid_out
@@ -19,6 +23,9 @@ from harness.probes.trials.trial import Trial
 
 # Far more than float64 rounds to, and less than a check minds.
 FITS = 1e-7
+
+# Of many numbers in float32, whoever adds them up one after the other may be off by more.
+FITS_LARGE = 1e-4
 
 # An output in float64 and one in float32, or what it raised instead.
 Outputs = tuple[np.ndarray, np.ndarray] | Exception
@@ -42,7 +49,8 @@ def _outputs(backend: Backend, trial: Trial, way: int) -> Outputs | None:
     try:
         with backend.no_grad():
             first = np.array(backend.array(trial.run(wide, ()).output))
-            return first, np.array(backend.array(trial.run(in_single(trial.arrays), ()).output))
+        recorded = trial.run(in_single(trial.arrays), trial.varied)
+        return first, np.array(backend.array(recorded.output))
     except Exception as error:  # a broken engine may raise anything
         return None if trial.may_refuse else error
 
@@ -80,4 +88,10 @@ def _rows(trial: Trial, got: Outputs, convention: int) -> list[Measurement]:
         rounded = in_single(trial.arrays)
         expected_of = trial.oracles[convention](rounded)
         single = compared_in_single(name, what, narrow, expected_of, rounded)
+    if trial.is_large and single.error <= FITS_LARGE:
+        single = replace(single, error=0.0)
+    # What comes of integers and floats together is a convention.
+    if narrow.dtype.kind == "f" and narrow.dtype != SINGLE and not trial.may_refuse:
+        bits = 8.0 * narrow.dtype.itemsize
+        single = Measurement(name, f"bits of the {what}, in float32", bits, 32.0, math.inf)
     return [compared_in_double(name, what, wide, expected), single]

@@ -5,6 +5,7 @@ The gradients are made up, so that nothing but the optimizer decides what a step
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +26,7 @@ SCALES = np.array([1e3, 1e-6, 1e-2, 1e-4, 1e-3, 1e-1, 1e-4])
 SWINGS = np.array([1.0, 1.0, 0.1, 10.0, 1.0, 0.03, 1.0])
 # Changes on the way are what a schedule does.
 RATES = (0.1, 0.1, 0.1, 0.05, 0.05, 0.02)
+RATE = "learning rate"
 # In this step the gradient of one tensor is zero, though it has arrived.
 ZERO = (3, 0)
 
@@ -68,9 +70,9 @@ def _rules(
     """One optimizer with each of its options in float64, with most of them in float32."""
     known = [each for each in VARIANTS.get(name, []) if takes(factory, each)]
     for arguments in known:
-        yield _steps(backend, name, factory, arguments, wide)
+        yield from _steps(backend, name, factory, arguments, wide)
     if known:
-        yield _steps(backend, name, factory, max(known, key=len), narrow)
+        yield from _steps(backend, name, factory, max(known, key=len), narrow)
 
 
 @dataclass(frozen=True)
@@ -102,11 +104,17 @@ def _arrays(
 
 def _steps(
     backend: Backend, name: str, factory: Factory, arguments: Arguments, material: _Material
-) -> Measurement:
-    """The row of one optimizer with some options."""
+) -> Iterator[Measurement]:
+    """The row of one optimizer with some options, and one of the rate if that never changes."""
     parameters = [backend.leaf(value.copy()) for value in material.values]
     optimizer = factory(parameters, lr=RATES[0], **arguments)
     steps = run(backend, optimizer, parameters, material.gradients, RATES)
-    readings = ((partial(rule, **arguments), RATES) for rule in RULES[name])
+    rules = [partial(rule, **arguments) for rule in RULES[name]]
     options = ", ".join(f"{key}={value}" for key, value in arguments.items()) or "no options"
-    return row(name, f"{options}, in {steps.values.dtype}", steps, fitting(steps, readings))
+    what = f"{options}, in {steps.values.dtype}"
+    comparison = fitting(steps, ((rule, RATES) for rule in rules))
+    yield row(name, what, steps, comparison)
+    always = [RATES[0]] * len(RATES)
+    if not comparison.fits and fitting(steps, ((rule, always) for rule in rules)).fits:
+        what = f"{name}, {what}: learning rate after it was set to another"
+        yield Measurement(RATE, what, RATES[0], RATES[-1], math.inf)

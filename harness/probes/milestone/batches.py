@@ -163,7 +163,8 @@ def _variation(
     same = int(np.array_equal(changes, other.changes()))
     yield counted("random streams", "seeds on which inputs vary to the same", same, 0)
     rng, size = specimen.rng("variation"), config.training.batch_size
-    yield from measure_variation(SUBJECT, dataset, size, rng)
+    last = specimen.config.training.epochs
+    yield from measure_variation(SUBJECT, dataset, size, last, rng)
 
 
 def _left_alone(specimen: Specimen, x: np.ndarray, y: np.ndarray) -> Iterator[Measurement]:

@@ -15,6 +15,7 @@ from harness.datasets.summary import KNOWN, MOST_KINDS, among, describe, kinds_o
 from harness.measurement import Measurement
 from harness.probes.counting import counted
 from harness.probes.models.specimen import Specimen
+from harness.probes.runs.rederived import measure_recipe
 
 SUBJECT = "the data"
 # What has a probability below exp of minus this is no chance.
@@ -22,7 +23,7 @@ _IMPOSSIBLE = 20.0
 
 
 def measure(specimen: Specimen) -> Iterator[Measurement]:
-    """What contradicts itself, then what the data are."""
+    """What contradicts itself or the recipe, then what the data are."""
     dataset = specimen.dataset
     before = row_codes(dataset.train_x), row_codes(dataset.train_y)
     numbers = describe(dataset, specimen.rng("data"))
@@ -32,6 +33,7 @@ def measure(specimen: Specimen) -> Iterator[Measurement]:
     unseen = _unseen(dataset)
     yield counted(SUBJECT, "held-out targets of a kind that training never has", unseen, 0)
     yield _known(int(numbers.get(KNOWN, 0)), before[0], row_codes(dataset.held_out_x))
+    yield from measure_recipe(SUBJECT, specimen.config.data, dataset, specimen.rng("data"))
     for name, number in numbers.items():
         yield Measurement(SUBJECT, name, number, math.nan, 0.0)
 

@@ -9,13 +9,14 @@ from functools import partial
 
 import numpy as np
 
-from harness.backends.base import Backend
+from harness.backends.base import Backend, Parameter
 from harness.config import LayerSpec
 from harness.measurement import Measurement, NotMeasurableError
 from harness.model import Model, Node
 from harness.oracles.formulas import softmax
 from harness.oracles.layers import CONTAINERS, LAYERS, Convention
 from harness.probes.comparing import compared
+from harness.probes.counting import counted
 from harness.probes.models.specimen import Specimen
 from harness.probes.models.walking import Stop, leaves, output, specs, walk
 
@@ -33,16 +34,44 @@ Join = Callable[[np.ndarray, np.ndarray], np.ndarray]
 def measure(specimen: Specimen) -> Iterator[Measurement]:
     """One row for each layer, on the engine's own input to it, and one for the whole model.
 
-    In float64, away from the initial point, in evaluation mode.
+    Before them, one for each label. In float64, away from the initial point, in evaluation mode.
     """
     x, _ = specimen.examples(specimen.config.training.batch_size)
     model = specimen.wide_model()
     model.set_training(False)
+    yield from _labels(model)
     stops = walk(model, specimen.wide(x))
     if not any(stop.node.type in LAYERS for stop in stops):
         raise NotMeasurableError("no formula is known for any of its layers")
     yield from _layers(model, stops, specs(specimen.config.layers))
     yield _whole(specimen, model, x, stops)
+
+
+def _labels(model: Model) -> Iterator[Measurement]:
+    """Whether a label stands for a tensor that the layers have under another name.
+
+    Tensors are told apart by their numbers; what no layer has is for others to say.
+    """
+    backend = model.backend
+    own = {
+        f"{leaf.label}.{name}": parameter
+        for node in model.nodes
+        for leaf in node.leaves()
+        for name, parameter in backend.parameters(leaf.layer).items()
+    }
+    meant = {name: _key(array) for name, array in _numbers(backend, own).items()}
+    for label, array in _numbers(backend, model.parameters).items():
+        others = {key for name, key in meant.items() if name != label}
+        is_crossed = _key(array) in others and _key(array) != meant.get(label)
+        yield counted(label, "labels that stand for another tensor", int(is_crossed), 0)
+
+
+def _numbers(backend: Backend, parameters: Mapping[str, Parameter]) -> dict[str, np.ndarray]:
+    return dict(zip(parameters, backend.arrays([*parameters.values()]), strict=True))
+
+
+def _key(array: np.ndarray) -> tuple[tuple[int, ...], bytes]:
+    return array.shape, array.tobytes()
 
 
 def _layers(

@@ -22,6 +22,7 @@ from harness.probes.comparing import compared
 from harness.probes.counting import counted
 from harness.probes.models.specimen import Specimen
 from harness.probes.runs.known_answers import KnownAnswers, answers_of, known_answers
+from harness.probes.runs.recorded import measure_digests, measure_record, measure_watch
 from harness.probes.runs.short_run import Batch, changed, copies
 from harness.probes.runs.witnessed import Witnessed, witnessed
 from harness.record import RunRecord
@@ -34,10 +35,12 @@ ACCURACY = "accuracy"
 _SCALES = (0.5, 2.0, 1.0, 100.0, 0.2, 3.0, 0.1)
 _ROWS = (5, 5, 3, 5, 1, 8, 8)
 _FEW = 4
+# A weight that training comes to after a better one: the last counts, not the best.
+_WORSE = -1.0
 
 
 def measure(specimen: Specimen) -> Iterator[Measurement]:
-    """What is said of the loss, then of the evaluation, beside what is so."""
+    """What is said of the loss, of the evaluation and in the record, beside what is so."""
     model = specimen.model()
     two = np.concatenate([specimen.dataset.held_out_x[:1]] * 2)
     like = answers_of(specimen, model, two)
@@ -47,6 +50,9 @@ def measure(specimen: Specimen) -> Iterator[Measurement]:
     yield from _left_alone(specimen, model, often.batches[0])
     yield from _losses_of(specimen, model, often)
     yield from _evaluations_of(specimen, model, often)
+    yield from measure_record(often)
+    yield from measure_watch(specimen.backend, specimen.rng("watch"))
+    yield from measure_digests(specimen)
     seldom = witnessed(specimen, evaluate_every=10**6)
     yield from _same_training(often, seldom)
 
@@ -114,8 +120,13 @@ def _of_known_answers(known: KnownAnswers, config: MilestoneConfig) -> Iterator[
     yield from _asked(known, "an evaluation on the way", wanted)
     got = record.accuracy[-1], record.held_out_loss[-1]
     yield from _scores(name, "on the way", got, *known.answers(sorted(set(known.asked))))
+    known.weigh(_WORSE)
+    evaluation.on_the_way(known.model(), 8, record)
     known.asked.clear()
     evaluation.at_the_end(known.model(), record)
+    other = int(known.weight != _WORSE)
+    yield counted(EVALUATION, "weights that are not those after the last step", other, 0)
+    known.weigh(_WORSE)
     yield from _asked(known, "the last evaluation", total)
     got = record.final_accuracy, record.final_loss
     yield from _scores(name, "at the end", got, *known.answers(range(total)))
@@ -173,6 +184,8 @@ def _evaluations_of(specimen: Specimen, model: Model, run: Witnessed) -> Iterato
     name, record, dataset = specimen.config.training.loss, run.record, run.dataset
     every = np.arange(record.steps + 1)
     yield compared(EVALUATION, "steps of the evaluations", record.evaluated_at, every)
+    other = _unequal(run.ending, run.values[-1])
+    yield counted(EVALUATION, "tensors that are not those after the last step", other, 0)
     model.set_training(False)
     mask = dataset.scored_mask
     points = [*zip(record.accuracy, record.held_out_loss, strict=True)]

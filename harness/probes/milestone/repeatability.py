@@ -18,16 +18,22 @@ from harness.probes.counting import counted
 from harness.probes.global_randomness import global_seed, states
 from harness.probes.models.specimen import Specimen
 from harness.probes.models.walking import specs
+from harness.probes.runs.births import measure_births
 from harness.probes.runs.short_run import Batch, copies
 from harness.probes.runs.witnessed import Witnessed, witnessed
 from harness.streams import stream
 
 SUBJECT = "random streams"
+# Seeds have so many binary digits at the most; one in so many is looked at.
+_BITS, _APART = 63, 3
 
 
 def measure(specimen: Specimen) -> Iterator[Measurement]:
     """All errors are 0 or inf."""
+    yield _apart(specimen)
     yield from _streams(specimen)
+    yield from _seeds(specimen)
+    yield from measure_births(SUBJECT, specimen)
     other = build(specimen.config.layers, specimen.backend, specimen.seed + 1)
     types = _types(other)
     (first, drawn_from), (second, _) = (_run(specimen, state) for state in (1, 2))
@@ -43,6 +49,14 @@ def measure(specimen: Specimen) -> Iterator[Measurement]:
     yield from _another_seed(specimen, types, first.values[0], values)
 
 
+def _apart(specimen: Specimen) -> Measurement:
+    """Whether a model that is built again has tensors of its own, not those of the first."""
+    backend, first, second = specimen.backend, specimen.model(), specimen.model()
+    some, others = (backend.arrays([*model.parameters.values()]) for model in (first, second))
+    shared = len(some) if first is second else sum(map(np.may_share_memory, some, others))
+    return counted("the model", "tensors that it shares with a model built before", shared, 0)
+
+
 def _streams(specimen: Specimen) -> Iterator[Measurement]:
     """Whether streams of other seeds and names give other numbers, and each its own again."""
     labels = specs(specimen.config.layers)
@@ -54,6 +68,32 @@ def _streams(specimen: Specimen) -> Iterator[Measurement]:
     yield counted(SUBJECT, "streams that give the numbers of another", repeated, 0)
     others = sum(mine != other for mine, other in zip(first, again, strict=True))
     yield counted(SUBJECT, "streams that give other numbers when asked again", others, 0)
+
+
+def _seeds(specimen: Specimen) -> Iterator[Measurement]:
+    """Whether all digits of a seed count, and all letters of a name but not its hash."""
+    label = next(iter(specs(specimen.config.layers)))
+    seeds = [0, *(2**k + i for k in range(0, _BITS, _APART) for i in (0, 1) if k or i)]
+    found = {stream(seed, "layer", label).bytes(16) for seed in seeds}
+    lost = len(set(seeds)) - len(found)
+    yield counted(SUBJECT, "seeds that give the numbers of another seed", lost, 0)
+    alike = {stream(specimen.seed, "layer", kind(label)).bytes(16) for kind in (str, *_NAMES)}
+    yield counted(SUBJECT, "streams that depend on the hash of a name", len(alike) - 1, 0)
+
+
+class _Name(str):
+    """A name with a hash of its own: that of a text is another in every process."""
+
+    def __hash__(self) -> int:
+        return 7
+
+
+class _OtherName(str):
+    def __hash__(self) -> int:
+        return 11
+
+
+_NAMES = (_Name, _OtherName)
 
 
 def _run(specimen: Specimen, global_state: int) -> tuple[Witnessed, list[str]]:

@@ -169,8 +169,12 @@ def _rate_words(rates: np.ndarray, factors: np.ndarray) -> str:
     real = rates * factors
     if np.ptp(real) <= ROUND * abs(real[0]):
         return f"as if the learning rate stayed at {real[0]:.3g}"
-    some, declared = (", ".join(f"{rate:.3g}" for rate in row[:4]) for row in (real, rates))
-    return f"as if the learning rates were {some}, ... and not {declared}, ..."
+    first = int((np.abs(factors - 1.0) > ROUND).argmax())
+    when = f"from step {first + 1} on " if first > 1 else ""
+    start = first if when else 0
+    shown = (row[start : start + 4] for row in (real, rates))
+    some, declared = (", ".join(f"{rate:.3g}" for rate in row) for row in shown)
+    return f"as if {when}the learning rates were {some}, ... and not {declared}, ..."
 
 
 def _without_options(

@@ -1,7 +1,7 @@
 """`KnownAnswers`: a model whose answers are known, to see what an evaluation makes of them.
 
-It answers from a table by the number of the example, and notes who was asked for, and in
-which mode.
+It answers from a table by the number of the example, times a weight, and notes who was asked
+for, and in which mode.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from harness.backends.base import Backend, EngineTensor, Layer
+from harness.backends.base import Backend, EngineTensor, Layer, Parameter
 from harness.datasets.base import Dataset
 from harness.metrics import targets_for
 from harness.model import Model, Node
@@ -28,7 +28,7 @@ class KnownAnswers:
     """Held-out examples that are only their own numbers, and the logits for each of them.
 
     Training examples have the numbers after theirs. Shape of logits: (examples, targets of
-    an example, ...).
+    an example, ...). A negative weight makes the right answers wrong.
     """
 
     backend: Backend
@@ -38,28 +38,44 @@ class KnownAnswers:
     # The mode that was set at each question: False is evaluation.
     modes: list[bool] = field(default_factory=list)
     mode: bool = True
+    weights: dict[str, Parameter] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.weights["answers.weight"] = self.backend.leaf(np.ones(2, dtype=np.float32))
 
     def model(self) -> Model:
-        """A model of one layer, which looks its answers up; its only weight decides nothing."""
+        """A model of one layer, which looks its answers up."""
         node = Node("answers", ("layers", "answers"), "KnownAnswers", self._answer)
-        weights = {"answers.weight": self.backend.leaf(np.zeros(2, dtype=np.float32))}
-        return Model(cast(Backend, _Switch(self)), (node,), weights)
+        return Model(cast(Backend, _Switch(self)), (node,), self.weights)
+
+    @property
+    def weight(self) -> float:
+        """What all logits are multiplied with now."""
+        (array,) = self.backend.arrays([*self.weights.values()])
+        return float(array[0])
+
+    def weigh(self, weight: float) -> None:
+        """Train the model, as it were."""
+        for parameter in self.weights.values():
+            self.backend.set_value(parameter, np.full(2, weight, dtype=np.float32))
 
     def _answer(self, x: EngineTensor) -> EngineTensor:
         numbers = self.backend.array(x).reshape(-1).astype(np.int64)
         self.asked.extend(numbers.tolist())
         self.modes.append(self.mode)
-        return self.backend.tensor(
-            self.logits[numbers % len(self.logits)].reshape(-1, *self.logits.shape[2:])
-        )
+        return self.backend.tensor(self._logits(numbers))
+
+    def _logits(self, numbers: np.ndarray) -> np.ndarray:
+        """Of these examples, laid end to end."""
+        rows = self.logits[numbers % len(self.logits)].reshape(-1, *self.logits.shape[2:])
+        return np.asarray(rows * rows.dtype.type(self.weight))
 
     def answers(self, numbers: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Logits, targets and which of these are scored, of some examples, laid end to end."""
         rows = np.asarray(numbers, dtype=np.int64) % len(self.logits)
         y, mask = self.dataset.held_out_y[rows], self.dataset.scored_mask
         scored = np.ones(y.shape, dtype=bool) if mask is None else mask[rows]
-        logits = self.logits[rows].reshape(-1, *self.logits.shape[2:])
-        return logits, y.reshape(-1), scored.reshape(-1)
+        return self._logits(rows), y.reshape(-1), scored.reshape(-1)
 
 
 class _Switch:

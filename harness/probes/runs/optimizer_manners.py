@@ -20,6 +20,7 @@ from harness.probes.runs.stepping import Gradients, Recorder, Steps, fitting, ro
 
 RATE = 0.1
 SHAPES = ((2, 3), (2, 3), (3,), (2, 3), ())
+DTYPES = (np.float32, np.float64, np.float32, np.float64, np.float32)
 # The tensors that bring no gradient, step by step: from the start, in the middle, in turns.
 ABSENT = ((0,), (3, 4), (1,), (), (1, 2))
 LAYER = "Linear"
@@ -36,11 +37,14 @@ def takes(factory: Factory, arguments: Mapping[str, object]) -> bool:
 
 
 def manners(backend: Backend, name: str, factory: Factory) -> Iterator[Measurement]:
-    """Rows about missing gradients, two optimizers at once, zero_grad, and who feels a step."""
+    """Rows about missing gradients, several optimizers or dtypes, zero_grad, and who feels it."""
     options = {"momentum": 0.9} if takes(factory, {"momentum": 0.9}) else {}
-    yield from _side_by_side(backend, name, partial(factory, lr=RATE, **options), options)
+    rolling = partial(factory, lr=RATE, **options)
+    yield from _side_by_side(backend, name, rolling, options)
+    yield from _of_two_dtypes(backend, name, rolling, options)
     yield from _gradients_are_read_only(backend, name, factory)
     yield from _zero_grad(backend, name, factory)
+    yield _after_zero_grad(backend, name, rolling)
     yield from _layer_feels(backend, name, factory)
     yield _from_new_values(backend, name, factory)
 
@@ -79,6 +83,41 @@ def _ruled(name: str, what: str, steps: Steps, options: Mapping[str, float]) -> 
     sizes = [place.stop - place.start for place in steps.slices]
     moved = np.where(np.repeat(steps.arrived, sizes, axis=1), 0.0, steps.changes)
     return compared(name, f"{what}: change of tensors without one", moved, np.zeros_like(moved))
+
+
+def _of_two_dtypes(
+    backend: Backend, name: str, factory: Factory, options: Mapping[str, float]
+) -> Iterator[Measurement]:
+    """One optimizer moves tensors of either precision, each in its own."""
+    values = [each.astype(dtype) for each, dtype in zip(_arrays(40), DTYPES, strict=True)]
+    parameters = [backend.leaf(value) for value in values]
+    optimizer = factory(parameters)
+    own = {
+        dtype: [i for i, each in enumerate(DTYPES) if each == dtype]
+        for dtype in dict.fromkeys(DTYPES)
+    }
+    recorders = {
+        dtype: Recorder(backend, [parameters[i] for i in which]) for dtype, which in own.items()
+    }
+    seeds = (41, 42, 43)
+    for seed in seeds:
+        gradients = [each.astype(dtype) for each, dtype in zip(_arrays(seed), DTYPES, strict=True)]
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            backend.set_gradient(parameter, gradient.copy())
+        for dtype, recorder in recorders.items():
+            recorder.given([gradients[i] for i in own[dtype]])
+        optimizer.step()
+        for recorder in recorders.values():
+            recorder.stepped()
+    for dtype, recorder in recorders.items():
+        steps = recorder.steps([RATE] * len(seeds))
+        what = f"tensors of {np.dtype(dtype)} beside others in one optimizer"
+        still = [place for place in steps.slices if not steps.changes[:, place].any()]
+        yield (
+            missing(name, f"change of {what}", RATE)
+            if still
+            else _ruled(name, what, steps, options)
+        )
 
 
 def _gradients_are_read_only(
@@ -169,6 +208,23 @@ def _zero_grad(backend: Backend, name: str, factory: Factory) -> Iterator[Measur
         yield compared(name, what, left, np.zeros_like(left))
     now = _joined(backend.arrays(parameters))
     yield compared(name, "numbers after zero_grad", now, _joined(values))
+
+
+def _after_zero_grad(backend: Backend, name: str, factory: Factory) -> Measurement:
+    """Zeroed gradients are not forgotten steps: what an optimizer remembers outlives them."""
+    changes = []
+    for is_zeroed in (False, True):
+        parameters = [backend.leaf(each) for each in _arrays(50)]
+        optimizer = factory(parameters)
+        for seed in (51, 52, 53):
+            if is_zeroed:
+                optimizer.zero_grad()
+            for parameter, gradient in zip(parameters, _arrays(seed), strict=True):
+                backend.set_gradient(parameter, gradient)
+            optimizer.step()
+        changes.append(_joined(backend.arrays(parameters)) - _joined(_arrays(50)))
+    usual, zeroed = changes
+    return compared(name, "change in three steps with zero_grad before each", zeroed, usual)
 
 
 # --- clipping ---------------------------------------------------------------------------------

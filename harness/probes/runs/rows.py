@@ -6,14 +6,13 @@ What is wrong is told in the order of time, each with the simplest account that 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
 from harness import training
-from harness.arguments import as_tuples
 from harness.config import MilestoneConfig
 from harness.datasets.base import Dataset
 from harness.measurement import Measurement
@@ -22,10 +21,11 @@ from harness.probes.comparing import compared
 from harness.probes.counting import counted
 from harness.probes.models.specimen import Specimen
 from harness.probes.runs.change_guesses import Declared, Guess, clip, guess_change, wrong_tensors
+from harness.probes.runs.declared import declared_options, declared_readings
 from harness.probes.runs.gradient_guesses import AGREES, gradient_errors, guess_gradient
 from harness.probes.runs.optimizer_manners import CLIP
 from harness.probes.runs.short_run import ShortRun, changed, first_of, trained
-from harness.probes.runs.stepping import FITS, Comparison, Reading, Steps, disagreement, fitting
+from harness.probes.runs.stepping import FITS, Comparison, Steps, disagreement, fitting
 from harness.probes.runs.twin import by_hand, expected_gradients
 
 LOOP, RATE, EVALUATION = "the training loop", "learning rate", "the evaluation"
@@ -62,22 +62,29 @@ def rows_of(bench: Bench, run: ShortRun, expected: np.ndarray, what: str) -> Ite
     """
     yield counted(LOOP, f"{what}steps", run.taken, len(run.batches))
     count = len(run.steps.gradients)
+    gradients = _gradients(bench, run, expected[:count], what) if len(expected) else ()
+    yield from told_in_order(bench, run, gradients, what)
+
+
+def told_in_order(
+    bench: Bench, run: ShortRun, gradients: Iterable[Dated], what: str
+) -> Iterator[Measurement]:
+    """Rows about an evaluation that moves tensors, else about gradients and all changes."""
     moved = list(_moved_by_evaluation(run, what))
     yield from moved
-    if count and not moved:
+    if len(run.steps.gradients) and not moved:
         calm = replace(run, steps=_before_overflow(run.steps))
-        dated = list(_changes(bench, calm, what)) if len(calm.steps.gradients) else []
-        if len(expected):
-            dated = [*_gradients(bench, run, expected[:count], what), *dated]
+        changes = _changes(bench, calm, what) if len(calm.steps.gradients) else ()
+        dated = [*gradients, *changes]
         yield from (row for _, row in sorted(dated, key=lambda each: each[0]))
 
 
 def _moved_by_evaluation(run: ShortRun, what: str) -> Iterator[Measurement]:
-    """About values that are others after an evaluation, and after nothing else."""
+    """About values that are others after every evaluation, and after nothing else."""
     before = run.steps.values[: len(run.starts)]
     moved = np.flatnonzero((run.starts != before).any(axis=1))
     every = run.config.training.evaluate_every
-    if len(moved) and not (moved % every).any():
+    if len(moved) and np.array_equal(moved, np.arange(0, len(before), every)):
         step = int(moved[0])
         row = compared(EVALUATION, "", run.starts[step], before[step])
         words = f"{what}values after the evaluation before step {step + 1}"
@@ -131,16 +138,36 @@ def _gradients(bench: Bench, run: ShortRun, expected: np.ndarray, what: str) -> 
         words = f"{words}, not compared: it draws otherwise every time"
         yield 0, Measurement(LOOP, words, math.nan, math.nan, 0.0)
         return
+    numbers = list(range(count))
+    specimen = bench.specimen if is_whole else None
+    yield from wrong_gradients(specimen, run, expected, errors, numbers, what)
+
+
+def wrong_gradients(
+    specimen: Specimen | None,
+    run: ShortRun,
+    expected: np.ndarray,
+    errors: np.ndarray,
+    numbers: Sequence[int],
+    what: str,
+) -> Iterator[Dated]:
+    """About gradients that are wrong in some of the first steps, which have these numbers.
+
+    With a specimen there is also an account of them, if one is found.
+    """
+    steps = first_of(run.steps, len(expected))
     wrong = np.flatnonzero(~(errors <= AGREES).all(axis=0))
-    guess = guess_gradient(bench.specimen, run, expected, wrong) if is_whole else ""
+    guess = guess_gradient(specimen, run, expected, wrong) if specimen else ""
     after = f", {guess}" if guess else ""
-    row = partial(_row, steps.gradients, expected, steps.slices, errors)
     step, worst = _worst(errors, AGREES)
+    row = partial(_row, steps.gradients, expected, steps.slices, errors)
+    text = f"{what}gradient of {_names(run, wrong)} in step {numbers[step] + 1}{after}"
+    blamed = [(LOOP, text, worst)]
     if not steps.arrived[:, wrong].any() and _are_few(wrong, steps):
-        for tensor in wrong:
-            yield row(run.labels[tensor], f"{what}gradient{after}", step, int(tensor))
-    text = f"{what}gradient of {_names(run, wrong)} in step {step + 1}{after}"
-    yield row(LOOP, text, step, worst)
+        own = [(run.labels[i], f"{what}gradient{after}", int(i)) for i in wrong]
+        blamed = [*own, *blamed]
+    for subject, words, tensor in blamed:
+        yield numbers[step], row(subject, words, step, tensor)[1]
 
 
 def _is_replayed(bench: Bench, run: ShortRun, expected: np.ndarray) -> bool:
@@ -185,27 +212,14 @@ def _declared(run: ShortRun) -> Declared:
     """What the steps should be by PyTorch's reading of the optimizer."""
     section = run.config.training
     make = RULES[section.optimizer][0]
-    return Declared(run.steps, run.labels, make, _options(run), section.clip_grad_norm, run.epoch)
-
-
-def _options(run: ShortRun) -> dict[str, object]:
-    """The optimizer's options but for the learning rate."""
-    given = run.config.training.optimizer_arguments
-    return {name: as_tuples(value) for name, value in given.items() if name != "lr"}
+    options = declared_options(run.config)
+    return Declared(run.steps, run.labels, make, options, section.clip_grad_norm, run.epoch)
 
 
 def _compared(run: ShortRun) -> Comparison:
     """The changes beside those of the first right reading that fits: of rule, rates and norm."""
-    section, steps = run.config.training, run.steps
-    schedules = [list(steps.rates)]
-    if section.lr_decay is not None:
-        schedules.append([0.0, *steps.rates[1:]])  # what warms up may start at nothing
-    readings: list[Reading] = [
-        (partial(rule, **_options(run)), rates)
-        for rates in schedules
-        for rule in RULES[section.optimizer]
-    ]
-    norm = section.clip_grad_norm
+    steps, norm = run.steps, run.config.training.clip_grad_norm
+    readings = list(declared_readings(run.config, list(steps.rates)))
     if norm is None:
         return fitting(steps, readings)
     comparisons = [fitting(clip(steps, norm, CLIP_EPS[0]), readings)]

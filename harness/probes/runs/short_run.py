@@ -13,9 +13,10 @@ from harness import training
 from harness.backends.base import Backend, Parameter
 from harness.config import MilestoneConfig
 from harness.datasets.base import Dataset
-from harness.oracles.optimizers import linear_decay
 from harness.probes.models.specimen import Specimen
+from harness.probes.runs.declared import declared_rates
 from harness.probes.runs.stepping import Recorder, Steps
+from harness.record import RunRecord
 
 # A batch is of so many examples at most, and a held-out set of so many.
 BATCH = 8
@@ -85,23 +86,25 @@ def shortened(config: MilestoneConfig, dataset: Dataset, epochs: int) -> Milesto
 def trained(specimen: Specimen, config: MilestoneConfig, dataset: Dataset) -> ShortRun:
     """What `harness.training.train` did, step by step."""
     batches = list(training.batches(config, dataset, specimen.seed))
-    watched = _Watched(specimen.backend)
+    watched = Watched(specimen.backend)
     record = training.train(config, cast(Backend, watched), dataset, specimen.seed)
-    if watched.recorder is None or watched.looks != [record.steps + 1, record.steps]:
-        raise RuntimeError("training did not look at the gradients and values of every step")
+    recorder = watched.recorded(record)
     rates = declared_rates(config, dataset)
-    steps = watched.recorder.steps(rates) if record.steps else _no_steps(specimen, record.labels)
-    usable = _usable(steps, min(len(rates), len(batches)))
-    starts = np.array(watched.starts[: len(usable.gradients)])
-    return ShortRun(config, record.labels, batches, record.steps, usable, starts)
+    steps = recorder.steps(rates) if record.steps else _no_steps(specimen, record.labels)
+    return run_of(config, record, batches, steps, watched.starts)
 
 
-def declared_rates(config: MilestoneConfig, dataset: Dataset) -> list[float]:
-    """The learning rate of every step, as the config has it."""
-    section = config.training
-    planned = section.epochs * -(-len(dataset.train_x) // section.batch_size)
-    is_linear = section.lr_decay == "linear"
-    return linear_decay(section.lr, planned) if is_linear else [section.lr] * planned
+def run_of(
+    config: MilestoneConfig,
+    record: RunRecord,
+    batches: list[Batch],
+    steps: Steps,
+    starts: Sequence[np.ndarray],
+) -> ShortRun:
+    """A training with the steps of it that can be held against anything."""
+    usable = _usable(steps, min(len(steps.rates), len(batches)))
+    begun = np.array(starts[: len(usable.gradients)])
+    return ShortRun(config, record.labels, batches, record.steps, usable, begun)
 
 
 def _usable(steps: Steps, count: int) -> Steps:
@@ -136,8 +139,11 @@ def copies(backend: Backend, parameters: Sequence[Parameter]) -> list[np.ndarray
     return [array.copy() for array in backend.arrays(parameters)]
 
 
-class _Watched:
-    """A backend that keeps every gradient and every value that the training loop looks at."""
+class Watched:
+    """A backend that keeps every gradient and every value that the training loop looks at.
+
+    `starts` are the values at every look at the gradients.
+    """
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
@@ -162,6 +168,21 @@ class _Watched:
         self.looks[1] += 1
         if self.recorder is not None:
             self.recorder.given([self._backend.gradient(each) for each in parameters])
-            self.starts.append(np.empty_like(out))
-            self._backend.copy_values(parameters, self.starts[-1])
+            self.starts.append(self._start())
         return missing
+
+    def _start(self) -> np.ndarray:
+        """The values now; those of the last look themselves, if they are the same."""
+        assert self.recorder is not None
+        latest, now = self.recorder.latest, self.recorder.look()
+        return latest if now.tobytes() == latest.tobytes() else now
+
+    def now(self) -> np.ndarray:
+        """The values of all parameters that training looked at."""
+        return np.zeros(0) if self.recorder is None else self.recorder.look()
+
+    def recorded(self, record: RunRecord) -> Recorder:
+        """What was kept of a training; raises when it did not look at every step."""
+        if self.recorder is None or self.looks != [record.steps + 1, record.steps]:
+            raise RuntimeError("training did not look at the gradients and values of every step")
+        return self.recorder

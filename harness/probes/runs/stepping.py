@@ -64,10 +64,11 @@ class Recorder:
         self._dtype = np.result_type(*arrays)
         self._shapes = tuple(array.shape for array in arrays)
         self._size = sum(map(math.prod, self._shapes))
-        self._values, self._gradients = [self._look()], list[np.ndarray]()
+        self._values, self._gradients = [self.look()], list[np.ndarray]()
         self._arrived: list[list[bool]] = []
 
-    def _look(self) -> np.ndarray:
+    def look(self) -> np.ndarray:
+        """All numbers now, end to end."""
         out = np.empty(self._size, self._dtype)
         self._backend.copy_values(self._parameters, out)
         return out
@@ -76,17 +77,36 @@ class Recorder:
         """What the next step has to work with."""
         pairs = list(zip(gradients, self._shapes, strict=True))
         parts = [np.zeros(shape) if g is None else g for g, shape in pairs]
-        self._gradients.append(np.concatenate([part.ravel() for part in parts]))
+        self._gradients.append(np.concatenate(parts, axis=None))
         self._arrived.append([g is not None for g in gradients])
 
     def stepped(self) -> None:
         """Look at what the step did."""
-        self._values.append(self._look())
+        self._values.append(self.look())
+
+    @property
+    def count(self) -> int:
+        """How many steps are whole."""
+        return min(len(self._gradients), len(self._values) - 1)
+
+    @property
+    def latest(self) -> np.ndarray:
+        """The values at the last look."""
+        return self._values[-1]
 
     def steps(self, rates: Sequence[float]) -> Steps:
         """All that was written."""
-        values, gradients = np.array(self._values), np.array(self._gradients)
-        return Steps(self._shapes, values, gradients, np.array(self._arrived), rates)
+        return self.part(0, len(self._gradients), rates)
+
+    def part(self, start: int, end: int, rates: Sequence[float]) -> Steps:
+        """Some of the steps that were written; `rates` are those of all."""
+        return Steps(
+            self._shapes,
+            np.array(self._values[start : end + 1]),
+            np.array(self._gradients[start:end]),
+            np.array(self._arrived[start:end]),
+            rates[start:end],
+        )
 
 
 def run(

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from harness.arguments import as_tuples
 from harness.config import MilestoneConfig
 from harness.metrics import targets_for
 from harness.probes.models.specimen import Specimen
+from harness.probes.runs.declared import declared_options
 from harness.probes.runs.short_run import Batch, ShortRun
 from harness.probes.runs.stepping import Steps
 
@@ -71,8 +71,9 @@ def by_hand(specimen: Specimen, config: MilestoneConfig, steps: Steps) -> np.nda
         backend.leaf(start.reshape(shape).copy())
         for start, shape in zip(starts, steps.shapes, strict=True)
     ]
-    arguments = {name: as_tuples(each) for name, each in section.optimizer_arguments.items()}
-    optimizer = backend.namespace.optimizers[section.optimizer](parameters, **arguments)
+    options = declared_options(config)
+    factory = backend.namespace.optimizers[section.optimizer]
+    optimizer = factory(parameters, lr=section.lr, **options)
     changes = np.zeros(steps.gradients.shape)
     out = np.empty(steps.values.shape[1], steps.values.dtype)
     for step, (values, gradients) in enumerate(

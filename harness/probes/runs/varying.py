@@ -9,13 +9,17 @@ from dataclasses import replace
 import numpy as np
 
 from harness.datasets.base import Dataset
-from harness.datasets.summary import pair_codes, row_codes
+from harness.datasets.summary import among, pair_codes, row_codes
 from harness.measurement import Measurement
 
 # Beyond so many standard deviations, equals are no work of chance (1e-15 for a normal number).
 UNUSUAL = 8.0
 # So many inputs that all vary to the same are no chance either.
 MANY = 64
+# All variations were seen when each was seen so often; so few others may be rare ones.
+OFTEN, FEW = 5, 8
+# Going through more epochs would take longer than it is worth.
+MOST_EPOCHS = 100
 
 
 class Varied:
@@ -61,9 +65,12 @@ class Varied:
 
 
 def measure_variation(
-    subject: str, dataset: Dataset, size: int, rng: np.random.Generator
+    subject: str, dataset: Dataset, size: int, epochs: int, rng: np.random.Generator
 ) -> Iterator[Measurement]:
-    """Whether equal inputs vary independently: as workers or batches that share draws do not."""
+    """Whether equal inputs vary independently: as workers or batches that share draws do not.
+
+    And whether they vary to the same still after so many epochs.
+    """
     rows = len(dataset.train_x)
     if dataset.vary is None or rows < MANY:
         return
@@ -78,3 +85,20 @@ def measure_variation(
         deviations = max(same - usual, 0.0) / math.sqrt(usual + UNUSUAL)
         what = f"equal inputs that vary as the one {apart} before them does"
         yield Measurement(subject, what, same, usual, deviations / UNUSUAL)
+    if counts.min() >= OFTEN:  # else there are more variations than these
+        yield _later(dataset, made, epochs, rng)
+
+
+def _later(
+    dataset: Dataset, made: np.ndarray, epochs: int, rng: np.random.Generator
+) -> Measurement:
+    """How many inputs vary after so many epochs to what they never vary to in the first."""
+    assert dataset.vary is not None
+    first = dataset.train_x[:1]
+    epochs = min(epochs, MOST_EPOCHS)
+    for _ in range(epochs):
+        dataset.vary(first, rng)
+    late = row_codes(dataset.vary(np.repeat(first, MANY, axis=0), rng))
+    new = int((~among(late, made)).sum())
+    what = f"of {MANY} equal inputs, those that vary to something new after {epochs} epochs"
+    return Measurement("the data", what, new, 0.0, new / FEW)

@@ -17,10 +17,11 @@ from harness.measurement import Measurement
 from harness.probes.comparing import compared
 from harness.probes.rounding import compared_in_single
 from harness.probes.trials.cases.pool import Pool
-from harness.probes.trials.trial import accepts
+from harness.probes.trials.trial import accepts, may_lack
 
 # Examples, places and features: long enough that an axis is not all kept or all dropped by chance.
 SHAPE = (8, 12, 16)
+OTHER_SHAPE = (5, 12, 16)
 P = 0.3
 SIGMAS = 8.0
 # Of a gradient: another mask is off by far more, and whoever rounds it is not dropout.
@@ -29,6 +30,8 @@ ROUGH = 0.01
 Array = np.ndarray
 # A tensor with some of its numbers dropped, drawn by a generator.
 Drop = Callable[[EngineTensor], EngineTensor]
+# What drops with a probability, in training or not, by a generator or by one of its own.
+Make = Callable[[float, bool, np.random.Generator | None], Drop]
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,14 @@ def of_op(backend: Backend, name: str, pool: Pool) -> Iterator[Measurement]:
     if not accepts(op, ("p", "training")):
         return
 
-    def drop(p: float, training: bool, rng: np.random.Generator) -> Drop:
-        draws = {"rng": rng} if accepts(op, ("rng",)) else {}
+    def drop(p: float, training: bool, rng: np.random.Generator | None) -> Drop:
+        draws = {"rng": rng} if rng is not None and accepts(op, ("rng",)) else {}
         return lambda x: op(x, p=p, training=training, **draws)
 
     yield from _of(backend, name, pool, drop, accepts(op, ("rng",)))
+    yield from _apart(backend, name, pool, drop)
+    if may_lack(op, "rng"):
+        yield _unseeded(backend, name, drop)
 
 
 def of_layer(backend: Backend, name: str, pool: Pool) -> Iterator[Measurement]:
@@ -64,38 +70,57 @@ def of_layer(backend: Backend, name: str, pool: Pool) -> Iterator[Measurement]:
     if not accepts(factory, ("p",)):
         return
 
-    def build(p: float, rng: np.random.Generator) -> Layer:
-        layer: Layer = factory(p=p, **({"rng": rng} if accepts(factory, ("rng",)) else {}))
+    def build(p: float, rng: np.random.Generator | None) -> Layer:
+        draws = {"rng": rng} if rng is not None and accepts(factory, ("rng",)) else {}
+        layer: Layer = factory(p=p, **draws)
         return layer
 
-    def drop(p: float, training: bool, rng: np.random.Generator) -> Drop:
+    def drop(p: float, training: bool, rng: np.random.Generator | None) -> Drop:
         layer = build(p, rng)
         backend.set_training([layer], training)
         return layer
 
     yield from _of(backend, name, pool, drop, accepts(factory, ("rng",)))
-    layer = build(P, np.random.default_rng(1))
+    yield from _apart(backend, name, pool, drop)
+    if may_lack(factory, "rng"):
+        yield _unseeded(backend, name, drop)
+    layer, other = (build(P, np.random.default_rng(seed)) for seed in (1, 3))
     yield from _switched(backend, name, layer, pool, 1.0)
-    for container, factor in (("Sequential", 1.0), ("Residual", 2.0)):
+    yield from _switched(backend, name, layer, pool, 1.0, beside=other)
+    # With f(x) for what is inside: f(x) or x + f(x), and the same once more around it.
+    for container, factor, twice in (("Sequential", 1.0, 1.0), ("Residual", 2.0, 3.0)):
         if container in backend.namespace.layers:
-            outer = backend.namespace.layers[container](build(P, np.random.default_rng(2)))
-            yield from _switched(backend, container, outer, pool, factor)
+            around = backend.namespace.layers[container]
+            inner = around(build(P, np.random.default_rng(2)))
+            yield from _switched(backend, container, inner, pool, factor)
+            yield from _switched(backend, container, around(inner), pool, twice)
 
 
 def _switched(
-    backend: Backend, name: str, layer: Layer, pool: Pool, factor: float
+    backend: Backend,
+    name: str,
+    layer: Layer,
+    pool: Pool,
+    factor: float,
+    beside: Layer | None = None,
 ) -> Iterator[Measurement]:
-    """What drops in training gives `factor * x` in evaluation, however often it is switched."""
+    """What drops in training gives `factor * x` in evaluation, however often it is switched.
+
+    Another one `beside` it is always switched to the opposite.
+    """
     x = pool.signed(SHAPE).astype(np.float32)
-    for round_ in (1, 2):
+    with_others = "" if beside is None else ", the opposite of another one"
+    for round_ in (f"round {number}{with_others}" for number in (1, 2)):
         backend.set_training([layer], True)
+        backend.set_training([] if beside is None else [beside], False)
         y = backend.array(layer(backend.tensor(x.copy())))
         if np.array_equal(y, factor * x):
-            what = f"share that is dropped in training, round {round_}"
+            what = f"share that is dropped in training, {round_}"
             yield Measurement(name, what, 0.0, P, math.inf)
         backend.set_training([layer], False)
+        backend.set_training([] if beside is None else [beside], True)
         y = backend.array(layer(backend.tensor(x.copy())))
-        what = f"output of dropout in evaluation, round {round_}"
+        what = f"output of dropout in evaluation, {round_}"
         yield compared_in_single(name, what, y, factor * x, [x])
 
 
@@ -103,7 +128,7 @@ def _of(
     backend: Backend,
     name: str,
     pool: Pool,
-    drop: Callable[[float, bool, np.random.Generator], Drop],
+    drop: Make,
     is_seeded: bool,
 ) -> Iterator[Measurement]:
     x = pool.signed(SHAPE)
@@ -135,6 +160,33 @@ def _of(
         yield compared(name, f"output in {what}", got.y, right)
         factor = 0.0 if p == 1.0 else 1.0
         yield _alike(name, f"gradient in {what}", got.gradient, factor * cotangent)
+
+
+def _apart(backend: Backend, name: str, pool: Pool, drop: Make) -> Iterator[Measurement]:
+    """Two in one graph, and another one on other shapes before it is gone back through.
+
+    Each has a mask of its own, to the end.
+    """
+    x, cotangent = pool.signed(SHAPE), pool.signed(SHAPE)
+    leaf = backend.leaf(x.copy())
+    inner, outer, other = (drop(P, True, np.random.default_rng(seed)) for seed in (4, 5, 6))
+    y = outer(inner(leaf))
+    kept = np.asarray(backend.array(y)) != 0.0
+    other(backend.leaf(pool.signed(OTHER_SHAPE)))
+    backend.backward(y, cotangent.copy())
+    gradient = backend.gradient(leaf)
+    got = np.zeros(SHAPE) if gradient is None else np.asarray(gradient)
+    expected = cotangent * kept / (1.0 - P) ** 2
+    yield _alike(name, "gradient through two, with a third called in between", got, expected)
+
+
+def _unseeded(backend: Backend, name: str, drop: Make) -> Measurement:
+    """Without a generator, no two of them draw the same."""
+    x = np.ones(SHAPE)
+    one, two = (np.asarray(backend.array(drop(P, True, None)(backend.tensor(x.copy()))))
+                for _ in range(2))  # fmt: skip
+    what = "share in which the masks of two that were given no generator differ"
+    return _differing(name, what, one != 0.0, two != 0.0)
 
 
 def _drops(name: str, got: _Dropped) -> Iterator[Measurement]:
@@ -177,7 +229,10 @@ def _spreads(name: str, got: _Dropped) -> Iterator[Measurement]:
 
 def _differs(name: str, what: str, one: _Dropped, two: _Dropped) -> Measurement:
     """Two masks of thousands of numbers are never the same by chance."""
-    share = float(np.mean(one.kept != two.kept))
-    expected = 2.0 * P * (1.0 - P)
+    return _differing(name, f"share in which {what} differ", one.kept, two.kept)
+
+
+def _differing(name: str, what: str, one: Array, two: Array) -> Measurement:
+    share = float(np.mean(one != two))
     error = 0.0 if share > 0.0 else math.inf
-    return Measurement(name, f"share in which {what} differ", share, expected, error)
+    return Measurement(name, what, share, 2.0 * P * (1.0 - P), error)

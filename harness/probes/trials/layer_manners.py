@@ -56,11 +56,26 @@ def lists(backend: Backend, name: str, pool: Pool) -> Iterator[Measurement]:
         return
     inner = build(backend, *REPEATED)
     own = list(backend.parameters(inner).values())
+    if {*map(id, own)} != {*map(id, backend.parameters(inner).values())}:
+        return  # the layer hands out others every time, which is no fault of its container
     listed = list(backend.parameters(backend.namespace.layers[name](inner, inner)).values())
     what = "tensors that it lists of a layer that is in it twice"
     yield counted(name, what, len(listed), len(own))
     unlisted = set(map(id, own)) - set(map(id, listed))
     yield counted(name, "tensors of a layer in it that it does not list", len(unlisted), 0)
+    yield _nested(backend, name)
+
+
+def _nested(backend: Backend, name: str) -> Measurement:
+    """A container in it, before a layer of its own: all that is in either."""
+    inner, beside = build(backend, *REPEATED), build(backend, *REPEATED)
+    around = backend.namespace.layers[name]
+    listed = list(backend.parameters(around(around(inner), beside)).values())
+    own = [t for layer in (inner, beside) for t in backend.parameters(layer).values()]
+    missing = (
+        len(set(map(id, own)) ^ set(map(id, listed))) + len(listed) - len(set(map(id, listed)))
+    )
+    return counted(name, "tensors that it lists wrongly where one is in another", missing, 0)
 
 
 def _first_case(backend: Backend, name: str) -> Case | None:

@@ -45,31 +45,39 @@ _CALLS = {"concatenate": _as_a_list, "cat": _as_a_list, "layer_norm": _affine_by
 
 
 def op_trials(backend: Backend, name: str, pool: Pool, every: int = 1) -> list[Trial]:
-    """One trial for every so many-th case, where the op takes its arguments."""
+    """One trial for every so many-th case, where the op takes its arguments.
+
+    The large ones come last, and where every case is asked for.
+    """
     op = backend.namespace.ops[name]
-    is_known = name in cases.OPS
+    large = cases.LARGE.get(name, []) if every == 1 else []
+    some = [(case, False) for case in cases.OPS.get(name, GUESSES)[::every]]
     return [
-        _op_trial(backend, name, op, case, pool, is_known)
-        for case in cases.OPS.get(name, GUESSES)[::every]
+        _op_trial(backend, name, op, case, pool, is_large)
+        for case, is_large in (*some, *((case, True) for case in large))
         if accepts(op, {*case.arguments, *case.tensors})
     ]
 
 
 def _op_trial(
-    backend: Backend, name: str, op: Factory, case: Case, pool: Pool, is_known: bool
+    backend: Backend, name: str, op: Factory, case: Case, pool: Pool, is_large: bool
 ) -> Trial:
     call = _CALLS.get(name, _in_order)
+    is_seeded = any(map(callable, case.arguments.values()))
 
     def twice(function: Callable[..., Any], inputs: Sequence[Any], given: Mapping[str, Any]) -> Any:
-        arguments = {key: v() if callable(v) else v for key, v in case.arguments.items()}
-        y = call(function, list(inputs) * case.copies, {**arguments, **given})
-        return y if case.then is None else call(function, [_one(y)], case.then)
+        arguments = case.arguments
+        if is_seeded:
+            arguments = {key: v() if callable(v) else v for key, v in arguments.items()}
+        inputs = inputs if case.copies == 1 else list(inputs) * case.copies
+        y = call(function, inputs, {**arguments, **given} if given else arguments)
+        return y if case.then is None else call(function, [one(y)], case.then)
 
     def run(arrays: Arrays, wanted: Collection[int], lead: Lead | None = None) -> Run:
         tensors = tensors_of(backend, arrays, wanted)
         inputs = led(tensors, wanted, lead)
         given = {key: backend.tensor(array) for key, array in case.tensors.items()}
-        return Run(_one(twice(op, inputs, given)), tensors)
+        return Run(one(twice(op, inputs, given)), tensors)
 
     def oracle(formula: Formula) -> Callable[[Arrays], Array]:
         return lambda arrays: np.asarray(twice(formula, arrays, case.tensors))
@@ -78,11 +86,12 @@ def _op_trial(
     return Trial(
         name, str(case), arrays, case.numbers,
         input_names(arrays), run, tuple(oracle(formula) for formula in OPS.get(name, ())),
-        is_op=True, is_known=is_known, may_refuse=case.may_refuse, fans_out=case.copies > 1,
+        is_op=True, is_known=name in cases.OPS, may_refuse=case.may_refuse,
+        fans_out=case.copies > 1, is_large=is_large,
     )  # fmt: skip
 
 
-def _one(output: Any) -> EngineTensor:
+def one(output: Any) -> EngineTensor:
     """The numbers of an op that also says where they stand, as PyTorch's max does."""
     return output[0] if isinstance(output, tuple) else output
 

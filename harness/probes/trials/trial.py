@@ -61,6 +61,8 @@ class Trial:
     may_refuse: bool = False
     # Whether one tensor is given for several inputs.
     fans_out: bool = False
+    # Whether it is there for how many numbers it takes.
+    is_large: bool = False
 
     @cached_property
     def varied(self) -> list[int]:
@@ -106,6 +108,15 @@ def accepts(factory: Factory, arguments: Iterable[str]) -> bool:
     """Whether a factory has arguments of all these names, as far as one can tell."""
     names = _argument_names(factory)
     return names is None or names.issuperset(arguments)
+
+
+def may_lack(factory: Factory, argument: str) -> bool:
+    """Whether a factory has an argument of this name that can be left out."""
+    try:
+        parameter = inspect.signature(factory).parameters.get(argument)
+    except (TypeError, ValueError):
+        return False
+    return parameter is not None and parameter.default is not parameter.empty
 
 
 @lru_cache(maxsize=1024)

@@ -6,7 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from harness.probes.trials.cases.case import Case, Input, Shape, exactly, scaled, spaced, tied
+from harness.probes.trials.cases.case import (
+    Case,
+    Input,
+    Numbers,
+    Shape,
+    exactly,
+    nearly_tied,
+    scaled,
+    spaced,
+    tied,
+)
 
 Dims = int | tuple[int, ...] | None
 
@@ -32,6 +42,7 @@ _EXTREMA = [
     Case((tied(3, 4),), {"dim": None}),
     Case((tied(4, 5),), {"dim": 0}),
     Case((tied(2, 6, 2),), {"dim": (1, 2), "keepdim": True}),
+    Case((nearly_tied(3, 4),), {"dim": 1}),
 ]
 
 # --- softmax ------------------------------------------------------------------------------------
@@ -81,6 +92,11 @@ _LAYER_NORM = [
     _norm((0, 4), 1),
     Case((scaled(30.0, 3, 4), (4,), (4,)), {"normalized_shape": (4,)}),
     Case((exactly(np.full((2, 4), 3.0)), (4,), (4,)), {"normalized_shape": (4,), "eps": 0.1}),
+    # Far from 0: the mean of squares less the square of the mean has no digits left in float32.
+    Case(
+        (exactly(300.0 + 0.5 * np.sin(np.arange(10.0)).reshape(2, 5)), (5,), (5,)),
+        {"normalized_shape": (5,)},
+    ),
 ]
 
 # --- shapes -------------------------------------------------------------------------------------
@@ -117,11 +133,13 @@ _KEYS: list[tuple[Shape, Any]] = [
     ((2, 3, 4), (1, slice(None), np.array([3, 3, 0]))),
     ((2, 2), np.array([[True, False], [True, True]])),
     ((3, 3), (np.array([True, False, True]), slice(1, None))),
+    ((4, 5), np.array([-1, 3, 0])),
 ]
 _INDEX = [
     *[Case((shape,), {"key": key}) for shape, key in _KEYS],
     Case(((6, 5),), {"key": slice(1, 5)}, then={"key": slice(1, 3)}),
     Case(((6, 5),), {"key": (slice(None, None, 2), 1)}, then={"key": np.array([2, 0, 2])}),
+    Case(((4, 5),), {"key": [0, 0, 1]}, may_refuse=True),
 ]
 _CONCATENATE = [
     Case(((2, 3), (1, 3), (4, 3)), {"dim": 0}),
@@ -152,7 +170,12 @@ CASES: dict[str, list[Case]] = {
     "index": _INDEX,
     "concatenate": _CONCATENATE,
     "cat": _CONCATENATE,
-    "sum": [*_SUMS, Case(((0, 3),), {"dim": 0}), Case((scaled(30.0, 40, 30),), {"dim": None})],
+    # All of one sign: what is left of a sum that cancels, rounding decides.
+    "sum": [
+        *_SUMS,
+        Case(((0, 3),), {"dim": 0}),
+        Case((Numbers((40, 30), "positive", 30.0),), {"dim": None}),
+    ],
     "mean": [*_SUMS, Case((scaled(30.0, 40, 30),), {"dim": 1})],
     "max": _EXTREMA,
     "min": _EXTREMA,

@@ -79,6 +79,13 @@ def tied(*shape: int) -> Numbers:
     return Numbers(shape, "tied")
 
 
+def nearly_tied(*shape: int) -> Numbers:
+    """Different numbers that are closer to each other than a careless comparison can tell."""
+    size = math.prod(shape)
+    places = np.arange(size) * 7 % size
+    return Numbers(shape, "exact", values=(1.0 + 5e-5 * places).reshape(shape))
+
+
 def scaled(scale: float, *shape: int) -> Numbers:
     """Numbers of either sign around this size."""
     return Numbers(shape, "signed", scale)
@@ -131,6 +138,11 @@ class Case:
             each if isinstance(each, Numbers) else None
             for each in self.inputs
         )  # fmt: skip
+
+    @property
+    def is_hard(self) -> bool:
+        """Whether its numbers are special, such as large ones."""
+        return any(n is not None and (n.scale > 1.0 or n.kind == "exact") for n in self.numbers)
 
     def draw(self, pool: Pool) -> tuple[Array | None, ...]:
         """All inputs."""

@@ -26,6 +26,9 @@ _PAIRS: list[tuple[Shape, Shape]] = [
     ((), (2, 2)),
     ((2, 3, 2, 2), (2, 3, 2, 2)),
     ((0, 3), (3,)),
+    # One after the other: what is stretched is not told by one of two shapes.
+    ((1, 1), (3, 1)),
+    ((1, 1), (1, 4)),
 ]
 _TWICE = Case(((3, 4),), copies=2)
 _POWERS = [
@@ -50,6 +53,8 @@ def _function(*more: Case, drawn: Kind = "signed") -> list[Case]:
 
 # Far out, where exp overflows in float32 and, for the largest, in float64.
 _FAR = [Case((scaled(30.0, 2, 3),)), Case((scaled(1e3, 2, 3),))]
+# Where a small constant that somebody adds to be safe is not small.
+_TINY = np.array([1e-9, 3e-6])
 _APPLIED_TWICE = Case(((3, 4),), then={})
 
 
@@ -66,17 +71,20 @@ _DROPOUT = [
 ]
 
 CASES: dict[str, list[Case]] = {
-    **{name: [*[Case(pair) for pair in _PAIRS], _TWICE] for name in ("add", "sub", "mul", "div")},
+    **{name: [*[Case(pair) for pair in _PAIRS], _TWICE] for name in ("add", "sub", "mul")},
+    "div": [*[Case(pair) for pair in _PAIRS], _TWICE, Case((np.ones(2), _TINY))],
     "maximum": _LARGER,
     "minimum": _LARGER,
     "pow": _POWERS,
     "neg": _function(_APPLIED_TWICE),
     "abs": _function(),
     "square": _function(_APPLIED_TWICE),
-    "reciprocal": _function(_APPLIED_TWICE),
-    "exp": _function(_APPLIED_TWICE, Case((exactly([-200.0, -20.0, 0.0, 5.0]),))),
-    "log": _function(Case((exactly([0.1, 1.0, 1e4]),)), drawn="positive"),
-    "sqrt": _function(Case((positive(3, 4),), then={}), drawn="positive"),
+    "reciprocal": _function(_APPLIED_TWICE, Case((_TINY,))),
+    "exp": _function(
+        _APPLIED_TWICE, Case((exactly([-200.0, -20.0, 0.0, 5.0]),)), Case((np.array([40.0]),))
+    ),
+    "log": _function(Case((exactly([0.1, 1.0, 1e4]),)), Case((_TINY,)), drawn="positive"),
+    "sqrt": _function(Case((positive(3, 4),), then={}), Case((_TINY,)), drawn="positive"),
     "sin": _function(_APPLIED_TWICE),
     "cos": _function(_APPLIED_TWICE),
     "relu": _function(_APPLIED_TWICE, *_FAR),

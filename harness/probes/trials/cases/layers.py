@@ -76,6 +76,7 @@ LAYERS: dict[str, list[Case]] = {
     "MultiHeadAttention": [
         _attention((2, 3, 4), 2), _attention((2, 4, 6), 3, is_causal=True),
         _attention((2, 3, 4), 1, is_causal=True), _attention((1, 1, 4), 4),
+        _attention((2, 3, 4), 4),
     ],
 }  # fmt: skip
 

@@ -21,6 +21,8 @@ _CLASSIFIED: list[tuple[Input, Array]] = [
     (_FAR_OFF, np.array([2, 2, 2])),
     (scaled(1e3, 3, 4), np.array([3, 3, 0])),
 ]
+# Another class than the right one has no chance; held fixed, since -inf cannot be moved.
+_RULED_OUT = np.array([[0.3, -np.inf, 1.2], [0.4, 0.1, -np.inf]])
 _LABELS = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
 
 
@@ -69,5 +71,6 @@ CASES: dict[str, list[Case]] = {
     "cross_entropy": [
         *_reduced(_CLASSIFIED),
         Case(((2, 3), np.array([2, 0], dtype=np.int32)), may_refuse=True),
+        Case((_RULED_OUT, np.array([2, 0])), {"reduction": "mean"}),
     ],
 }

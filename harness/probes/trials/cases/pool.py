@@ -18,9 +18,9 @@ class Pool:
         self.rng = np.random.default_rng(seed)
         uniform = self.rng.random(SIZE)
         self._positive = 0.5 + uniform
-        # From 0.2 to 1.5, of either sign.
-        self._signed = (0.2 + 1.3 * uniform) * self.rng.choice([-1.0, 1.0], SIZE)
         self._normal = self.rng.standard_normal(SIZE)
+        # From 0.2 to 1.5, of either sign.
+        self._signed = np.copysign(0.2 + 1.3 * uniform, self._normal)
         self._at = 0
 
     def positive(self, shape: Shape) -> Array:

@@ -13,6 +13,7 @@ from harness.probes.trials.cases.case import (
     Numbers,
     Shape,
     exactly,
+    nearly_tied,
     scaled,
     spaced,
     tied,
@@ -91,6 +92,10 @@ _MAX_POOL = [
     Case((_TIED_WINDOWS,), {"kernel_size": 2}),
     Case((tied(2, 2, 4, 4),), {"kernel_size": 2}),
     Case((tied(1, 1, 5, 5),), {"kernel_size": 3, "stride": 1, "padding": 1}),
+    # As large as what some would pad with.
+    Case((Numbers((1, 1, 3, 3), "tied", values=np.zeros((1, 1, 3, 3))),),
+         {"kernel_size": 2, "padding": 1}),
+    Case((nearly_tied(1, 1, 4, 5),), {"kernel_size": (2, 3), "stride": 1}),
 ]  # fmt: skip
 
 # --- tables and attention -----------------------------------------------------------------------
@@ -135,6 +140,8 @@ _ATTENTION = [
     _attend([(1, 1, 2), (1, 1, 2), (1, 1, 3)]),
     _attend([scaled(30.0, 3, 4), scaled(30.0, 3, 4), (3, 2)]),
     _attend([(0, 3, 2), (0, 3, 2), (0, 3, 2)], is_causal=True),
+    _attend(_SHORT, scale=0.0),
+    Case(tuple(_SHORT), {}, {"attn_mask": np.array([[0, -2, 1], [-1, 0, 3]])}, may_refuse=True),
     Case(((3, 4),), {}, copies=3),
 ]
 
@@ -147,6 +154,10 @@ CASES: dict[str, list[Case]] = {
     "conv2d": [Case(inputs, given) for inputs, given in _CONV],
     "max_pool2d": _MAX_POOL,
     "avg_pool2d": [Case((shape,), given) for shape, given in _POOL],
-    "embedding": [Case(pair) for pair in _INDICES],
+    "embedding": [
+        *[Case(pair) for pair in _INDICES],
+        # Places in the table that the type of the indices cannot count.
+        Case((np.array([20, 60, 20], dtype=np.uint8), (64, 5)), may_refuse=True),
+    ],
     "scaled_dot_product_attention": _ATTENTION,
 }

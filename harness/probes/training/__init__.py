@@ -1,0 +1,1 @@
+"""Probes of a whole training, after it: each gets a WholeTraining."""
