@@ -138,3 +138,39 @@ def cfg_batch_halved(ground: Ground) -> None:
         return right(config.model_copy(update={"training": changed}), dataset, seed)
 
     ground.replace(right, batches)
+
+
+# --- the config itself is misread ------------------------------------------------------------
+
+
+@fault("mlp", component=("the config", "training.nesterov"), seen_by=("config_is_as_written",))
+def config_nesterov_lost(ground: Ground) -> None:
+    """An option of the optimizer is lost while the config is read."""
+
+    def without(config: MilestoneConfig) -> MilestoneConfig:
+        training = config.training.model_copy(update={"nesterov": None})
+        return config.model_copy(update={"training": training})
+
+    ground.change_config(without)
+
+
+@fault(
+    "transformer",
+    component=("the config", "layers.attention.num_heads", "MultiHeadAttention"),
+    seen_by=("config_is_as_written",),
+)
+def config_heads_halved(ground: Ground) -> None:
+    """Attention is built with half as many heads as the config has."""
+
+    def halved(layers: Mapping[str, LayerSpec]) -> dict[str, LayerSpec]:
+        return {label: _halved(spec) for label, spec in layers.items()}
+
+    def _halved(spec: LayerSpec) -> LayerSpec:
+        if spec.layers:
+            return spec.model_copy(update={"layers": halved(spec.layers)})
+        if spec.type != "MultiHeadAttention":
+            return spec
+        arguments = {**spec.arguments, "num_heads": spec.arguments["num_heads"] // 2}
+        return LayerSpec(type=spec.type, **arguments)
+
+    ground.change_config(lambda c: c.model_copy(update={"layers": halved(c.layers)}))
