@@ -19,7 +19,7 @@ from harness.checks import all_checks, judge, judge_engine, probes_for
 from harness.config import MilestoneConfig, milestone_files
 from harness.errors import JobError, JobNotRunError, UsageError, did_you_mean
 from harness.executors import IsolatedExecutor
-from harness.faults import all_faults, families, find
+from harness.faults import all_faults, families, find, planted
 from harness.faults.base import Fault
 from harness.kill_matrix import ENGINE, Finding, KillMatrix, Look, Row, early_checks
 from harness.runner import EngineJob, Job, examine_engine, execute
@@ -158,12 +158,22 @@ def _where(fault: Fault, milestones: Sequence[str]) -> list[str]:
     """The engine and the milestones that a fault touches, smallest first.
 
     One that touches none is looked at on the smallest, where a check of milestones must see it.
+    An engine that is left as it was would only be looked at once more.
     """
     scopes = {check.name: check.scope for check in all_checks()}
     touched = [name for name in milestones if name in fault.milestones]
     if not touched and any(scopes.get(name) == "milestone" for name in fault.seen_by):
         touched = [milestones[0]]
-    return [ENGINE, *touched]
+    return [ENGINE, *touched] if not touched or _reaches_engine(fault) else touched
+
+
+def _reaches_engine(fault: Fault) -> bool:
+    """Whether it breaks something of the engine; where it cannot be planted, a job will say so."""
+    try:
+        with planted(fault.name, "numpy") as ground:
+            return ground.reaches_engine
+    except JobNotRunError:
+        return True
 
 
 def _task(look: Look, configs: dict[str, MilestoneConfig], backend: str) -> _Task:

@@ -23,6 +23,8 @@ from harness.datasets.base import Dataset
 from harness.model import Model
 
 _MISSING = object()
+# What an engine is made of.
+_ENGINE = ("harness.autograd", "harness.backends")
 
 
 class Ground:
@@ -30,6 +32,8 @@ class Ground:
 
     def __init__(self, backend: Backend) -> None:
         self.backend = copy(backend)
+        # Whether the engine by itself is another now, apart from any milestone.
+        self.reaches_engine = False
         self._change_config: Callable[[MilestoneConfig], MilestoneConfig] = lambda config: config
         self._change_data: Callable[[Dataset], Dataset] = lambda dataset: dataset
         self._undo: list[tuple[Any, str, Any]] = []
@@ -46,6 +50,7 @@ class Ground:
         space = self.backend.namespace
         entries = {**getattr(space, kind), name: factory}
         self.backend.namespace = replace(space, **{kind: entries})
+        self.reaches_engine = True
 
     def change_config(self, change: Callable[[MilestoneConfig], MilestoneConfig]) -> None:
         """The job trains another config than it says."""
@@ -68,6 +73,10 @@ class Ground:
 
     def patch(self, owner: Any, name: str, value: Any) -> None:
         """Set an attribute of a class, a module or an object until the job ends."""
+        is_module = isinstance(owner, ModuleType)
+        module = owner.__name__ if is_module else getattr(owner, "__module__", "")
+        if module.startswith(_ENGINE) or not module.startswith("harness"):
+            self.reaches_engine = True  # numpy, for one, is a part of the engine, too
         before = vars(owner).get(name, _MISSING)
         _pass_for(value, before)
         self._undo.append((owner, name, before))

@@ -78,6 +78,32 @@ def test_planted_fault_is_out_again_even_after_a_crash() -> None:
     assert {name: value for name, value in vars(metrics).items() if callable(value)} == before
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("conv_bias_unlinked", True),  # an op
+        ("resid_detached", True),  # a layer in the namespace
+        ("adam_no_bias_corr", True),  # an optimizer
+        ("zg_forgotten_late", False),  # the training loop
+        ("watch_norms_squared", False),  # a watch
+        ("config_nesterov_lost", False),  # the config
+    ],
+)
+def test_ground_knows_whether_the_engine_is_another(name: str, expected: bool) -> None:
+    with planted(name, "numpy") as ground:
+        assert ground.reaches_engine is expected
+
+
+def test_what_is_none_of_the_harness_counts_as_the_engine() -> None:
+    ground = Ground(load("numpy"))
+    assert not ground.reaches_engine
+    ground.patch(
+        np.random, "default_rng", lambda seed=None: np.random.Generator(np.random.PCG64(0))
+    )
+    ground.restore()
+    assert ground.reaches_engine
+
+
 def test_unknown_fault_is_refused_with_a_suggestion() -> None:
     with pytest.raises(UsageError, match=r"unknown fault .* Did you mean") as caught:
         find("ce_grad_factor3")

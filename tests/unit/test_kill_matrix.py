@@ -315,7 +315,7 @@ def test_list_marks_what_is_harmless_and_where_it_shows() -> None:
 
 def described(page: str) -> dict[str, str]:
     """What the page says of each fault, by name."""
-    matrix, _, _ = page.partition("\n## Faults that nothing can see")
+    matrix, _, _ = page.partition("\n## Faults that ")
     lines = [line for line in matrix.splitlines() if line.startswith("| `")]
     cells = [line.split(" | ") for line in lines]
     return {name.strip("| `"): what for name, what, *_ in cells}
