@@ -32,16 +32,24 @@ class Ground:
 
     def __init__(self, backend: Backend) -> None:
         self.backend = copy(backend)
-        # Whether the engine by itself is another now, apart from any milestone.
-        self.reaches_engine = False
         self._change_config: Callable[[MilestoneConfig], MilestoneConfig] = lambda config: config
         self._change_data: Callable[[Dataset], Dataset] = lambda dataset: dataset
         self._undo: list[tuple[Any, str, Any]] = []
+        self._swapped = self._changed = False
 
     def of(self, config: MilestoneConfig) -> tuple[MilestoneConfig, Dataset]:
         """The config and the data that the job works on."""
         changed = self._change_config(config)
         return changed, self._change_data(datasets.load(changed))
+
+    @property
+    def reaches_engine(self) -> bool:
+        """Whether the engine by itself may be another now, apart from any milestone.
+
+        It is not when all that is known to be changed is elsewhere in the harness.
+        """
+        known = self._changed or bool(self._undo)
+        return self._swapped or not known or any(_is_engine(owner) for owner, _, _ in self._undo)
 
     # --- ways to plant ------------------------------------------------------------------
 
@@ -50,15 +58,15 @@ class Ground:
         space = self.backend.namespace
         entries = {**getattr(space, kind), name: factory}
         self.backend.namespace = replace(space, **{kind: entries})
-        self.reaches_engine = True
+        self._swapped = True
 
     def change_config(self, change: Callable[[MilestoneConfig], MilestoneConfig]) -> None:
         """The job trains another config than it says."""
-        self._change_config = change
+        self._change_config, self._changed = change, True
 
     def change_data(self, change: Callable[[Dataset], Dataset]) -> None:
         """The job trains on other data than the recipe gives."""
-        self._change_data = change
+        self._change_data, self._changed = change, True
 
     def change_model(self, change: Callable[[Model], None]) -> None:
         """Every model of the job is changed in place as soon as it is built."""
@@ -73,10 +81,6 @@ class Ground:
 
     def patch(self, owner: Any, name: str, value: Any) -> None:
         """Set an attribute of a class, a module or an object until the job ends."""
-        is_module = isinstance(owner, ModuleType)
-        module = owner.__name__ if is_module else getattr(owner, "__module__", "")
-        if module.startswith(_ENGINE) or not module.startswith("harness"):
-            self.reaches_engine = True  # numpy, for one, is a part of the engine, too
         before = vars(owner).get(name, _MISSING)
         _pass_for(value, before)
         self._undo.append((owner, name, before))
@@ -103,6 +107,13 @@ class Ground:
                 delattr(owner, name)
             else:
                 setattr(owner, name, before)
+
+
+def _is_engine(owner: Any) -> bool:
+    """Whether something is a part of an engine; numpy, for one, is a part of it, too."""
+    is_module = isinstance(owner, ModuleType)
+    module = owner.__name__ if is_module else getattr(owner, "__module__", None) or ""
+    return module.startswith(_ENGINE) or not module.startswith("harness")
 
 
 def _pass_for(replacement: Any, function: Any) -> None:

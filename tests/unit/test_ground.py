@@ -96,12 +96,17 @@ def test_ground_knows_whether_the_engine_is_another(name: str, expected: bool) -
 
 def test_what_is_none_of_the_harness_counts_as_the_engine() -> None:
     ground = Ground(load("numpy"))
+    ground.patch(metrics, "LOSSES", metrics.LOSSES)
     assert not ground.reaches_engine
     ground.patch(
         np.random, "default_rng", lambda seed=None: np.random.Generator(np.random.PCG64(0))
     )
-    ground.restore()
     assert ground.reaches_engine
+    ground.restore()
+
+
+def test_what_is_planted_by_other_means_counts_as_the_engine() -> None:
+    assert Ground(load("numpy")).reaches_engine
 
 
 def test_unknown_fault_is_refused_with_a_suggestion() -> None:
