@@ -24,8 +24,10 @@ pytestmark = pytest.mark.skipif(
 )
 PATIENCE = 15.0
 # As a shell starts it; a parent in the background hands down that SIGINT is ignored.
+# Signals as a terminal has them, whatever the tests were started under (nohup, for one).
 START = (
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
     "from harness.cli import main; main()"
 )
 LONG = ("epochs: 80", "epochs: 100000000")
