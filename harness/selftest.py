@@ -6,7 +6,7 @@ others; what complains about a healthy engine or a harmless variant is not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, as_completed
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -87,15 +87,15 @@ def run_selftest(
     start, faults = perf_counter(), chosen_faults(selection)
     _prepare_to_fork()
     configs = _smallest_first(selection.backend)
-    tasks = _plan(selection, faults, configs)
+    where = {fault.name: _where(fault, list(configs)) for fault in faults}
+    tasks = _plan(selection, where, configs)
     on_start(len(tasks))
     looks = _take_all(tasks, selection, on_look)
     checks = all_checks()
-    whole = {fault.name: set(_where(fault, list(configs))) for fault in faults}
     rows = []
     for fault in faults:
         own = [look for look in looks if look.fault == fault.name]
-        is_whole = whole[fault.name] == {look.where for look in own if not look.broken}
+        is_whole = set(where[fault.name]) == {look.where for look in own if not look.broken}
         rows.append(Row(fault, tuple(own), early_checks(checks), is_whole))
     healthy = tuple(look for look in looks if look.fault is None)
     return KillMatrix(checks, healthy, tuple(rows), selection.seed, perf_counter() - start)
@@ -129,7 +129,7 @@ class _Task:
 
 
 def _plan(
-    selection: Selection, faults: Sequence[Fault], configs: dict[str, MilestoneConfig]
+    selection: Selection, where: Mapping[str, Sequence[str]], configs: dict[str, MilestoneConfig]
 ) -> list[_Task]:
     """What is healthy comes first, then fault by fault, then what is healthy once more.
 
@@ -147,8 +147,8 @@ def _plan(
 
     everywhere = [ENGINE, *configs]
     planned = tasks(seeds[0], everywhere, None)
-    for fault in faults:
-        planned += tasks(selection.seed, _where(fault, list(configs)), fault.name)
+    for fault, places in where.items():
+        planned += tasks(selection.seed, places, fault)
     for seed in seeds[1:]:
         planned += tasks(seed, everywhere, None)
     return planned

@@ -1,9 +1,11 @@
-"""What every test gets: Hypothesis profiles, a generator, and a guard over numpy's global state."""
+"""What every test gets: Hypothesis profiles, a generator, the command, and a guard over numpy."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 # Before numpy is imported: at these sizes a second BLAS thread only waits for the first.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -38,3 +40,23 @@ def _global_random_state_stays() -> Iterator[None]:
     yield
     unchanged = all(map(np.array_equal, np.random.get_state(), before))
     assert unchanged, "numpy's global random state has changed: draw from `rng` instead"
+
+
+@pytest.fixture
+def harness(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Runs the command in an empty folder: (exit code, stdout, stderr)."""
+    from harness import cli
+
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["harness", *arguments])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        said = capsys.readouterr()
+        return int(caught.value.code or 0), said.out, said.err
+
+    return call

@@ -99,6 +99,11 @@ def reader(*, causal: bool = True, tokens: int = 6, width: int = 4) -> dict[str,
     }
 
 
+def of_two_layers(rng: np.random.Generator, backend: Backend | None = None) -> Specimen:
+    """Two linear layers that tell vectors apart."""
+    return miniature(perceptrons(3, 4, 3), *vectors(rng), backend=backend)
+
+
 @contextmanager
 def swapped(kind: str, name: str, factory: Callable[..., Any]) -> Iterator[Backend]:
     """The engine with another factory for one name."""

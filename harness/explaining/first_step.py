@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from harness.backends.base import Backend, EngineTensor, Event, Layer, Trace
-from harness.metrics import targets_for
 from harness.model import Model, Node
 from harness.probes.models.specimen import Specimen
 from harness.training import batches
@@ -116,9 +115,7 @@ def first_step(specimen: Specimen, moved: str | None = None) -> FirstStep | None
     noting = Model(backend, nodes, model.parameters)
 
     def loss() -> EngineTensor:
-        logits = noting(backend.tensor(x))
-        targets = targets_for(config.training.loss, backend.array(logits), y)
-        return backend.namespace.losses[config.training.loss]()(logits, backend.tensor(targets))
+        return specimen.engine_loss(noting(backend.tensor(x)), y)
 
     trace = backend.trace(loss)
     return None if trace is None else FirstStep(specimen, model, trace, notes)

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import inspect
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from harness import cli, config, datasets
+from harness import config, datasets
 from harness.autograd import Tensor, nn
 from harness.backends import load
 from harness.backends.base import Backend, Factory
@@ -290,24 +289,6 @@ def test_unknown_tensor_is_an_error_with_a_suggestion() -> None:
 
 
 # --- the command -------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def harness(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Harness:
-    """Runs the command in an empty folder: (exit code, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["harness", *arguments])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        said = capsys.readouterr()
-        return int(caught.value.code or 0), said.out, said.err
-
-    return call
 
 
 def test_command_explains_a_tensor_of_a_file(harness: Harness, tmp_path: Path) -> None:

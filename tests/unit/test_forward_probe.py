@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from harness.autograd import Tensor, nn, ops
 from harness.backends import load
-from harness.backends.base import Backend
 from harness.checks.forward import forward_agrees
 from harness.checks.measured import WIDE
 from harness.faults import planted
@@ -26,6 +25,7 @@ from tests.specimens import (
     culprits,
     layer,
     miniature,
+    of_two_layers,
     perceptrons,
     reader,
     sequences,
@@ -38,10 +38,6 @@ from tests.specimens import (
 
 def measured(specimen: Specimen) -> list[Measurement]:
     return list(forward.measure(specimen))
-
-
-def of_two_layers(rng: np.random.Generator, backend: Backend | None = None) -> Specimen:
-    return miniature(perceptrons(3, 4, 3), *vectors(rng), backend=backend)
 
 
 # --- healthy ----------------------------------------------------------------------------------

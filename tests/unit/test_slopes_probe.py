@@ -16,7 +16,6 @@ from harness.autograd.ops.losses import CrossEntropyBackward
 from harness.autograd.ops.matmul import LinearBackward
 from harness.autograd.ops.normalization import LayerNormBackward
 from harness.autograd.ops.pooling import MaxPool2dBackward
-from harness.backends.base import Backend
 from harness.checks.measured import WIDE
 from harness.checks.slopes import gradients_agree
 from harness.faults import planted
@@ -30,6 +29,7 @@ from tests.specimens import (
     culprits,
     layer,
     miniature,
+    of_two_layers,
     perceptrons,
     reader,
     sequences,
@@ -45,10 +45,6 @@ TOGETHER = "slope of all tensors at once in evaluation"
 
 def measured(specimen: Specimen) -> list[Measurement]:
     return list(slopes.measure(specimen))
-
-
-def of_two_layers(rng: np.random.Generator, backend: Backend | None = None) -> Specimen:
-    return miniature(perceptrons(3, 4, 3), *vectors(rng), backend=backend)
 
 
 # --- healthy ----------------------------------------------------------------------------------

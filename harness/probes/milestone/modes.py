@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from harness.measurement import Measurement
-from harness.metrics import targets_for
 from harness.model import Model
 from harness.probes.comparing import FLOOR, compared, missing
 from harness.probes.models.dependence import split
@@ -114,7 +113,5 @@ def _batches(
 
 
 def _engine_loss(specimen: Specimen, logits: np.ndarray, y: np.ndarray) -> np.ndarray:
-    backend, name = specimen.backend, specimen.config.training.loss
-    targets = targets_for(name, logits, y)
-    loss = backend.namespace.losses[name]()
-    return backend.array(loss(backend.tensor(logits), backend.tensor(targets))).copy()
+    loss = specimen.engine_loss(specimen.backend.tensor(logits), y)
+    return specimen.backend.array(loss).copy()

@@ -12,12 +12,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from harness.measurement import Measurement, discrepancy
-from harness.probes.models.specimen import Specimen
+from harness.probes.models.specimen import Specimen, jitter
 
 EXAMPLES = 8
-# By how much a tensor is moved, as a share of its own size, at least of a number around 1.
-MOVE = 0.1
-LEAST = 0.01
 # So many times what a number is rounded by: what changes by less does not feel it.
 FELT = 100.0
 
@@ -37,16 +34,10 @@ def measure(specimen: Specimen) -> Iterator[Measurement]:
     enough = FELT * float(np.finfo(before.dtype).eps)
     for label, parameter in model.parameters.items():
         (array,) = (each.copy() for each in backend.arrays([parameter]))
-        backend.set_value(parameter, _moved(array, rng))
+        backend.set_value(parameter, (array + jitter(array, rng)).astype(array.dtype))
         share = discrepancy(outputs(), before)
         backend.set_value(parameter, array)
         if label not in null:
             what = f"share by which the outputs change with it, in {before.dtype}"
             is_felt = math.isfinite(share) and share > enough
             yield Measurement(label, what, share, enough, 0.0 if is_felt else math.inf)
-
-
-def _moved(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    size = float(np.sqrt(np.mean(np.square(array, dtype=np.float64)))) if array.size else 0.0
-    move = MOVE * max(size, LEAST / MOVE) * rng.standard_normal(array.shape)
-    return np.asarray(array + move, dtype=array.dtype)

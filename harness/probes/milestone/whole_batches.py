@@ -8,15 +8,14 @@ another in training.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from harness.measurement import Measurement, NotMeasurableError
-from harness.metrics import targets_for
 from harness.model import Model
-from harness.oracles.losses import GRADIENTS
 from harness.probes.comparing import compared, missing
+from harness.probes.models.blame import loss_rows
 from harness.probes.models.isolated import INPUT, Isolated, by_itself
 from harness.probes.models.specimen import Specimen
 from harness.probes.models.walking import leaves, walk
@@ -48,7 +47,8 @@ def measure(specimen: Specimen) -> Iterator[Measurement]:
         expected = _in_pieces(lambda: wide, stop.name, stop.x, weights, len(batch))
         if expected is not None:
             yield from _beside(narrow, got, expected)
-    yield from _loss(specimen, stops[-1].y, targets)
+    for row in loss_rows(specimen, stops[-1].y, targets):
+        yield replace(row, what=f"{row.what} on a whole batch")
 
 
 def _in_float64(specimen: Specimen) -> Model:
@@ -130,14 +130,3 @@ def _beside(part: Isolated, got: _Seen, expected: _Seen) -> Iterator[Measurement
             yield missing(part.kind, f"{what}, where none arrives", float(np.abs(right).max()))
         else:
             yield compared(part.kind, what, gradient, right, floor)
-
-
-def _loss(specimen: Specimen, logits: np.ndarray, y: np.ndarray) -> Iterator[Measurement]:
-    """The gradient of the loss for all logits of a batch, against its closed form."""
-    backend, name = specimen.backend, specimen.config.training.loss
-    targets = targets_for(name, logits, y)
-    leaf = backend.leaf(logits.copy())
-    backend.backward(backend.namespace.losses[name]()(leaf, backend.tensor(targets.copy())))
-    got, expected = backend.gradient(leaf), GRADIENTS[name](logits.astype(np.float64), targets)
-    if got is not None:
-        yield compared(name, "gradient for all logits of a whole batch", got, expected)

@@ -62,8 +62,8 @@ def loss_rows(specimen: Specimen, logits: np.ndarray, y: np.ndarray) -> Iterator
     backend, name = specimen.backend, specimen.config.training.loss
     targets = targets_for(name, logits, y)
     leaf = backend.leaf(logits.copy())
-    backend.backward(backend.namespace.losses[name]()(leaf, backend.tensor(targets.copy())))
-    got, expected = backend.gradient(leaf), GRADIENTS[name](logits, targets)
+    backend.backward(specimen.engine_loss(leaf, y.copy()))
+    got, expected = backend.gradient(leaf), GRADIENTS[name](logits.astype(np.float64), targets)
     what = "gradient for its logits"
     if got is None:
         yield missing(name, f"no {what}", float(expected.flat[0]))

@@ -14,9 +14,8 @@ import numpy as np
 from harness.backends.base import EngineTensor, Event, Trace
 from harness.measurement import discrepancy
 from harness.probes.models.isolated import Isolated
+from harness.probes.models.specimen import jitter
 
-# By how much a source is moved, as a share of its own size.
-MOVE = 0.1
 # Changes below this are rounding, in float64; so are gradients beside the largest.
 NOTICEABLE = 1e-10
 
@@ -51,20 +50,17 @@ def guilty_cuts(part: Isolated, sources: Sequence[str], rng: np.random.Generator
     Empty where two calls make different things, so that nothing can be compared.
     """
     arrays, found = part.arrays(), []
+    base, known = part.trace({})
     for name in sources:
-        base, known = part.trace({})
-        moved, _ = part.trace({name: _move(arrays[name], rng)})
+        moved, _ = part.trace({name: jitter(arrays[name], rng)})
         if base is None or moved is None or not _alike(base, moved):
             continue
         lost = [Cut(name, *pair) for pair in _cuts(base, moved, id(known[name]))]
-        cut = _guilty(part, base, lost, rng) if lost else None
-        found += [cut] if cut else []
+        if lost:
+            cut = _guilty(part, base, lost, rng)
+            found += [cut] if cut else []
+            base, known = part.trace({})  # that asked for gradients where none are wanted
     return found
-
-
-def _move(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    size = float(np.sqrt(np.mean(array * array))) if array.size else 0.0
-    return MOVE * max(size, MOVE) * rng.standard_normal(array.shape)
 
 
 def _alike(some: Trace, others: Trace) -> bool:

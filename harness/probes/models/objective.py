@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import numpy as np
 
 from harness.backends.base import EngineTensor
-from harness.metrics import targets_for
 from harness.model import Model
 from harness.probes.models.specimen import Specimen
 
@@ -85,7 +84,4 @@ def gradients(specimen: Specimen, model: Model, x: np.ndarray, y: np.ndarray) ->
 
 def engine_loss(specimen: Specimen, model: Model, x: np.ndarray, y: np.ndarray) -> EngineTensor:
     """The engine's own loss of some examples, with its graph."""
-    backend, name = specimen.backend, specimen.config.training.loss
-    logits = model(specimen.input(x))
-    targets = backend.tensor(targets_for(name, backend.array(logits), y))
-    return backend.namespace.losses[name]()(logits, targets)
+    return specimen.engine_loss(model(specimen.input(x)), y)

@@ -19,6 +19,18 @@ from harness.streams import stream
 JITTER = 0.1
 
 
+def jitter(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A small move of some numbers, a share of their own size, in float64."""
+    size = float(np.sqrt(np.mean(np.square(array, dtype=np.float64)))) if array.size else 0.0
+    return np.asarray(JITTER * max(size, JITTER) * rng.standard_normal(array.shape))
+
+
+def spread(count: int, total: int) -> np.ndarray:
+    """So many of all rows at most, evenly: neighbours are often alike."""
+    count = min(count, total)
+    return np.arange(count) * total // max(count, 1)
+
+
 @dataclass(frozen=True)
 class Specimen:
     """A milestone, an engine, its data and a seed."""
@@ -38,10 +50,7 @@ class Specimen:
         rng = self.rng("jitter")
         for parameter in model.parameters.values():
             (array,) = self.backend.arrays([parameter])
-            wide = array.astype(np.float64)
-            size = max(float(np.sqrt(np.mean(wide * wide))) if wide.size else 0.0, JITTER)
-            jitter = JITTER * size * rng.standard_normal(wide.shape)
-            self.backend.set_value(parameter, wide + jitter)
+            self.backend.set_value(parameter, array.astype(np.float64) + jitter(array, rng))
         return model
 
     def uses(self) -> list[str]:
@@ -64,7 +73,7 @@ class Specimen:
     def examples(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """At most `count` training examples, spread over all: x and y as training sees them."""
         x, y = self.dataset.epoch(self.rng("data"))
-        rows = np.arange(min(count, len(x))) * len(x) // min(count, len(x))
+        rows = spread(count, len(x))
         return x[rows], y[rows]
 
     def wide(self, x: np.ndarray) -> np.ndarray:
@@ -86,6 +95,12 @@ class Specimen:
             return True
         first, second = self.outputs(model, x), self.outputs(model, x)
         return not np.array_equal(first, second, equal_nan=True)
+
+    def engine_loss(self, logits: EngineTensor, y: np.ndarray) -> EngineTensor:
+        """The engine's own loss of logits, with its graph."""
+        name = self.config.training.loss
+        targets = self.backend.tensor(targets_for(name, self.backend.array(logits), y))
+        return self.backend.namespace.losses[name]()(logits, targets)
 
     def loss(self, outputs: np.ndarray, y: np.ndarray) -> float:
         """The harness's own mean loss of logits, in float64."""

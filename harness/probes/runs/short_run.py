@@ -13,7 +13,7 @@ from harness import training
 from harness.backends.base import Backend, Parameter
 from harness.config import MilestoneConfig
 from harness.datasets.base import Dataset
-from harness.probes.models.specimen import Specimen
+from harness.probes.models.specimen import Specimen, spread
 from harness.probes.runs.declared import declared_rates
 from harness.probes.runs.stepping import Recorder, Steps
 from harness.record import RunRecord
@@ -53,21 +53,22 @@ def few_examples(specimen: Specimen) -> Dataset:
 
     They are varied already, so that every epoch has the same.
     """
-    dataset = specimen.dataset
-    total, held_out = len(dataset.train_x), len(dataset.held_out_x)
     size = min(specimen.config.training.batch_size, BATCH)
-    count = min(max(size + size // 2, 2), total)
-    rows = np.arange(count) * total // count
-    others = np.arange(min(HELD_OUT, held_out)) * held_out // max(min(HELD_OUT, held_out), 1)
-    few = replace(
+    few = fewer(specimen.dataset, max(size + size // 2, 2))
+    x, y = few.epoch(specimen.rng("data"))
+    return replace(few, train_x=x, train_y=y, vary=None)
+
+
+def fewer(dataset: Dataset, count: int) -> Dataset:
+    """So many training examples and HELD_OUT others, spread over all; they vary as before."""
+    rows, others = spread(count, len(dataset.train_x)), spread(HELD_OUT, len(dataset.held_out_x))
+    return replace(
         dataset,
         train_x=dataset.train_x[rows],
         train_y=dataset.train_y[rows],
         held_out_x=dataset.held_out_x[others],
         held_out_y=dataset.held_out_y[others],
     )
-    x, y = few.epoch(specimen.rng("data"))
-    return replace(few, train_x=x, train_y=y, vary=None)
 
 
 # `Any` because every setting has a type of its own.

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from harness.config import MilestoneConfig
-from harness.metrics import targets_for
 from harness.probes.models.specimen import Specimen
 from harness.probes.runs.declared import declared_options
 from harness.probes.runs.short_run import Batch, ShortRun
@@ -32,15 +31,13 @@ class Twin:
 
     def gradient(self, steps: Steps, values: np.ndarray, batch: Batch) -> np.ndarray:
         """The gradient of the mean loss at these values, end to end; zeros where none arrives."""
-        backend, name = self._specimen.backend, self._specimen.config.training.loss
+        backend = self._specimen.backend
         places = zip(self._parameters, steps.slices, steps.shapes, strict=True)
         for parameter, place, shape in places:
             backend.set_value(parameter, values[place].reshape(shape).copy())
             backend.set_gradient(parameter, None)
         x, y = batch
-        logits = self._model(backend.tensor(x))
-        targets = backend.tensor(targets_for(name, backend.array(logits), y))
-        backend.backward(backend.namespace.losses[name]()(logits, targets))
+        backend.backward(self._specimen.engine_loss(self._model(backend.tensor(x)), y))
         out = np.empty(values.shape, values.dtype)
         backend.copy_gradients(self._parameters, out)
         return out

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
@@ -13,11 +13,10 @@ from harness.backends.base import Backend, Parameter
 from harness.config import MilestoneConfig
 from harness.datasets.base import Dataset
 from harness.probes.models.specimen import Specimen
-from harness.probes.runs.short_run import Batch, changed, copies
+from harness.probes.runs.short_run import HELD_OUT, Batch, changed, copies, fewer
 from harness.record import RunRecord
 
 _EXAMPLES = 10
-_HELD_OUT = 4
 _STEPS = 3
 
 
@@ -40,7 +39,7 @@ class Witnessed:
 
 def witnessed(specimen: Specimen, evaluate_every: int) -> Witnessed:
     """A training of three steps or so on ten examples, the last batch smaller."""
-    few = _few(specimen.dataset)
+    few = fewer(specimen.dataset, _EXAMPLES)
     rows = len(few.train_x)
     size = -(-rows // _STEPS)
     config = changed(
@@ -48,27 +47,13 @@ def witnessed(specimen: Specimen, evaluate_every: int) -> Witnessed:
         batch_size=size,
         epochs=-(-_STEPS // -(-rows // size)),
         evaluate_every=evaluate_every,
-        evaluate_rows=_HELD_OUT,
+        evaluate_rows=HELD_OUT,
     )
     witness = _Witness(specimen.backend)
     record = training.train(config, cast(Backend, witness), few, specimen.seed)
     batches = list(training.batches(config, few, specimen.seed))
     ending = copies(specimen.backend, witness.trained)
     return Witnessed(record, config, few, batches, witness.values, witness.gradients, ending)
-
-
-def _few(dataset: Dataset) -> Dataset:
-    """Some examples, spread over all as neighbours are often alike; they vary as before."""
-    train, held_out = len(dataset.train_x), len(dataset.held_out_x)
-    rows = np.arange(min(_EXAMPLES, train)) * train // min(_EXAMPLES, train)
-    others = np.arange(min(_HELD_OUT, held_out)) * held_out // min(_HELD_OUT, held_out)
-    return replace(
-        dataset,
-        train_x=dataset.train_x[rows],
-        train_y=dataset.train_y[rows],
-        held_out_x=dataset.held_out_x[others],
-        held_out_y=dataset.held_out_y[others],
-    )
 
 
 @dataclass
