@@ -34,6 +34,9 @@ class Provenance(BaseModel):
     seeds: list[int]
     configs: dict[str, str] = Field(description="milestone -> digest of what decides its numbers")
     data: dict[str, str] = Field(description="milestone -> digest of its arrays")
+    settings: dict[str, dict[str, str]] = Field(
+        default={}, description="milestone -> all that its config's digest is made of, by path"
+    )
     modified: list[str] = Field(default=[], description="--set changes, none in a normal run")
 
 
@@ -43,6 +46,7 @@ def gather(
     seeds: Iterable[int],
     configs: Mapping[str, str],
     data: Mapping[str, str],
+    settings: Mapping[str, Mapping[str, str]],
     modified: Iterable[str],
     blas_threads: int | None,
 ) -> Provenance:
@@ -62,6 +66,7 @@ def gather(
         seeds=list(seeds),
         configs=dict(configs),
         data=dict(data),
+        settings={name: dict(each) for name, each in settings.items()},
         modified=list(modified),
     )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -39,6 +40,53 @@ class EngineRecord:
 
     backend: str
     probed: Probed = field(default_factory=Probed)
+
+
+def _no_numbers(*shape: int, dtype: type = np.float64) -> Any:  # `Any`: what field() takes
+    return field(default_factory=lambda: np.zeros(shape, dtype))
+
+
+@dataclass
+class Checkpoints:
+    """Fingerprints of what a training held at some of its steps, which count from 0 here.
+
+    Of each array there is a checksum, equal for equal bits, and a sketch, whose distance from
+    another is about that of the arrays. Shapes: k steps, t tensors in the order of the labels,
+    w numbers a sketch. A gradient that did not arrive has the checksum 0 and a sketch of NaN.
+    """
+
+    # (k,)
+    steps: np.ndarray = _no_numbers(0, dtype=np.int64)
+    # before the first step: (t,), (t, w)
+    start_checksum: np.ndarray = _no_numbers(0, dtype=np.uint64)
+    start_sketch: np.ndarray = _no_numbers(0, 0)
+    # inputs and targets of the step's batch: (k,)
+    batch_checksum: np.ndarray = _no_numbers(0, dtype=np.uint64)
+    # what the model made of it: (k,), (k, w)
+    output_checksum: np.ndarray = _no_numbers(0, dtype=np.uint64)
+    output_sketch: np.ndarray = _no_numbers(0, 0)
+    # (k, t), (k, t, w)
+    gradient_checksum: np.ndarray = _no_numbers(0, 0, dtype=np.uint64)
+    gradient_sketch: np.ndarray = _no_numbers(0, 0, 0)
+    # the parameters after the step: (k, t), (k, t, w)
+    value_checksum: np.ndarray = _no_numbers(0, 0, dtype=np.uint64)
+    value_sketch: np.ndarray = _no_numbers(0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one training step takes, counted: the same on every machine.
+
+    `ops` are the tensors that the forward pass and the loss make, `nodes` those of them with a
+    history, `by_op` counts these by backward function. `size_bytes` is the memory of all those
+    tensors, `peak_bytes` the most that a few steps held at once; None where it cannot be told.
+    """
+
+    ops: int
+    nodes: int
+    by_op: dict[str, int]
+    size_bytes: int
+    peak_bytes: int | None = None
 
 
 @dataclass
@@ -76,6 +124,11 @@ class RunRecord:
     # how many targets one example has: the places of a sequence, else 1
     targets_per_example: int = 1
     majority_accuracy: float = 0.0
+    # type of the parameters' numbers, such as "float32"
+    dtype: str = ""
+    checkpoints: Checkpoints = field(default_factory=Checkpoints)
+    # what a step takes; None where it was not counted or the engine cannot tell
+    cost: Cost | None = None
     # sha256 over the final parameters and the loss of every step: equal runs have equal digests
     digest: str = ""
     data_digest: str = ""

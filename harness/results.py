@@ -17,6 +17,7 @@ from harness.errors import JobCrashedError, JobError
 from harness.record import EngineRecord, RunRecord
 from harness.scorecard import (
     Accuracy,
+    CostRow,
     EngineResult,
     Loss,
     ParameterRow,
@@ -73,6 +74,8 @@ def judged_result(
         planned_steps=record.planned_steps,
         seconds=_rounded(record.seconds),
         digest=record.digest,
+        dtype=record.dtype,
+        cost=CostRow(**vars(record.cost)) if record.cost else None,
         uses=record.uses,
         probe_seconds=_rounded(record.probed.seconds),
     )

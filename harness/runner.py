@@ -12,6 +12,7 @@ from harness import backends, on_record, probes
 from harness.backends.base import Backend
 from harness.checks import judge, only_by_probes, probes_for
 from harness.config import MilestoneConfig
+from harness.costs import count as count_cost
 from harness.errors import ConfigError, JobError, JobNotRunError
 from harness.faults import planted
 from harness.preparation import prepare
@@ -21,7 +22,8 @@ from harness.probes.runs.whole import WholeTraining
 from harness.record import EngineRecord, RunRecord
 from harness.results import failed_result, judged_result
 from harness.scorecard import Result
-from harness.training import train
+from harness.training import planned_steps, train
+from harness.watches.checkpoints import doubling
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class Job:
     """One training run: all that a process needs to know, small and picklable.
 
     `probes` look at the model before it is trained, or afterwards at all that its training did.
-    `checks` names those to judge by, all when None. `fault` is a planted bug.
+    `checks` names those to judge by, all when None. `fault` is a planted bug. `checkpoints` are
+    the steps that leave fingerprints, counted from 0; None for 0, 1, 2, 4, 8, ... and the last.
     """
 
     config: MilestoneConfig
@@ -38,6 +41,7 @@ class Job:
     probes: tuple[str, ...] = ()
     checks: frozenset[str] | None = None
     fault: str | None = None
+    checkpoints: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ def plan(
     seeds: Iterable[int],
     backend: str,
     checks: frozenset[str] | None = None,
+    checkpoints: tuple[int, ...] | None = None,
 ) -> list[Job]:
     """One job for each milestone and seed, milestone by milestone.
 
@@ -73,7 +78,7 @@ def plan(
     needed = probes_for("milestone", checks)
     probed = seeds if only_by_probes(checks) else seeds[:1]
     return [
-        Job(config, seed, backend, needed if seed in probed else (), checks)
+        Job(config, seed, backend, needed if seed in probed else (), checks, None, checkpoints)
         for config in configs
         for seed in seeds
     ]
@@ -101,10 +106,15 @@ def execute(job: Job) -> RunRecord:
         uses = specimen.uses()
         kept = Watched(ground.backend) if after else None
         backend = cast(Backend, kept) if kept else ground.backend
-        record = train(config, backend, dataset, job.seed)
+        closely = job.checkpoints
+        if closely is None:
+            closely = tuple(doubling(planned_steps(config, dataset)))
+        record = train(config, backend, dataset, job.seed, closely)
         if kept:
             whole = WholeTraining(specimen, record, kept)
             probed.add(probes.examine("training", after, whole))
+        if job.probes:
+            record.cost = count_cost(config, ground.backend, dataset, job.seed)
     record.probed, record.uses = probed, uses
     record.seconds["probing"] = sum(probed.seconds.values())
     return record

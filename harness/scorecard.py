@@ -9,6 +9,8 @@ import errno
 import json
 import re
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +26,7 @@ from harness.provenance import Provenance
 from harness.record import RunRecord
 
 SCHEMA_NAME = "harness.scorecard"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 FILE_NAME = "scorecard.json"
 CURVES_NAME = "curves.npz"
 Status = Literal["pass", "fail", "error"]
@@ -86,6 +88,16 @@ class Loss(_Model):
     floor: float = 0.0
 
 
+class CostRow(_Model):
+    """What a training step takes, counted; as `harness.record.Cost`."""
+
+    ops: int
+    nodes: int
+    by_op: dict[str, int]
+    size_bytes: int
+    peak_bytes: int | None = None
+
+
 class Result(_Model):
     """One milestone on one seed."""
 
@@ -104,6 +116,10 @@ class Result(_Model):
     planned_steps: int = 0
     seconds: dict[str, float] = {}
     digest: str = ""
+    # Type of the parameters' numbers, such as "float32".
+    dtype: str = ""
+    # None on seeds that were not probed, and where the engine cannot tell.
+    cost: CostRow | None = None
     # Layer types, loss, optimizer and ops that the model is made of.
     uses: list[str] = []
     # Of each probe, by name; none on seeds that were not probed.
@@ -198,7 +214,7 @@ def save(scorecard: Scorecard, records: Iterable[RunRecord], folder: Path) -> Pa
 
 
 def _curves(record: RunRecord) -> Mapping[str, np.ndarray]:
-    """Per-step arrays, in single precision: for plots and for judging again."""
+    """Per-step arrays, norms in single precision, and the fingerprints of some steps."""
     return {
         "loss": record.loss,
         "gradient_norm": record.gradient_norm.astype(np.float32),
@@ -206,12 +222,29 @@ def _curves(record: RunRecord) -> Mapping[str, np.ndarray]:
         "evaluated_at": record.evaluated_at,
         "accuracy": record.accuracy,
         "held_out_loss": record.held_out_loss,
+        **{f"checkpoints/{name}": array for name, array in vars(record.checkpoints).items()},
     }
 
 
+def load_curves(path: Path) -> dict[str, np.ndarray]:
+    """All arrays beside the scorecard in a file or folder, such as "cnn/0/loss"; maybe none.
+
+    Raises ScorecardError when the file is there and cannot be read.
+    """
+    file = (path if path.is_dir() else path.parent) / CURVES_NAME
+    if not file.exists():
+        return {}
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ScorecardError(f"{file} cannot be read: {error}") from error
+
+
 # From version n to n + 1. Older scorecards are read through these, one after the other.
-# Version 2 added `engine`, `uses`, `explanation` and checks that were not run; all have defaults.
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: dict}
+# Version 2 added `engine`, `uses`, `explanation` and checks that were not run, version 3 `dtype`,
+# `cost` and the settings of configs; all have defaults.
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: dict, 2: dict}
 
 
 def load(path: Path) -> Scorecard:

@@ -40,7 +40,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for. `explain` is the label of a tensor of the only milestone."""
+    """What the user asked for.
+
+    `explain` is the label of a tensor of the only milestone, `checkpoints` are as in a Job.
+    """
 
     names: Sequence[str]
     out: Path
@@ -53,6 +56,7 @@ class Request:
     checks: Sequence[str] = ()
     skip: Sequence[str] = ()
     explain: str | None = None
+    checkpoints: tuple[int, ...] | None = None
     blas_threads: int | None = None
 
 
@@ -83,7 +87,7 @@ def run_session(
             "A tensor has one path: harness run NAME --explain LABEL.",
         )
     data = _load_data(configs)
-    jobs = plan(configs, request.seeds, request.backend, names)
+    jobs = plan(configs, request.seeds, request.backend, names, request.checkpoints)
     ran = _run(jobs, EngineJob(request.backend, probes_for("engine", names)), request,
                on_start, on_outcome)  # fmt: skip
     scorecard = assemble(
@@ -93,6 +97,7 @@ def run_session(
             seeds=request.seeds,
             configs={each.name: each.digest for each in configs},
             data=data,
+            settings={each.name: each.decisive for each in configs},
             modified=request.changes,
             blas_threads=request.blas_threads,
         ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from time import perf_counter
 
 import numpy as np
@@ -17,14 +17,21 @@ from harness.metrics import LOSSES, targets_for
 from harness.model import Model, build
 from harness.record import RunRecord
 from harness.streams import stream
+from harness.watches.checkpoints import CheckpointWatch
 from harness.watches.gradients import GradientWatch
 from harness.watches.losses import LossWatch
 
 
-def train(config: MilestoneConfig, backend: Backend, dataset: Dataset, seed: int) -> RunRecord:
+def train(
+    config: MilestoneConfig,
+    backend: Backend,
+    dataset: Dataset,
+    seed: int,
+    checkpoints: Collection[int] = (),
+) -> RunRecord:
     """Train a milestone once and record every step.
 
-    Stops early only when the loss is no longer finite; judging that is left to the checks.
+    `checkpoints` are steps, counted from 0, whose arrays leave fingerprints. Stops early only when the loss is no longer finite; judging that is left to the checks.
     """
     clock = _Clock()
     model = build(config.layers, backend, seed)
@@ -34,6 +41,7 @@ def train(config: MilestoneConfig, backend: Backend, dataset: Dataset, seed: int
     evaluation = Evaluation(config, dataset)
     gradients = GradientWatch(backend, parameters)
     losses = LossWatch(LOSSES[config.training.loss][0])
+    closely = CheckpointWatch(backend, parameters, checkpoints)
     clock.lap("building")
     with np.errstate(all="ignore"):  # overflow is watched for, not printed
         evaluation.on_the_way(model, 0, record)
@@ -43,9 +51,11 @@ def train(config: MilestoneConfig, backend: Backend, dataset: Dataset, seed: int
             clock.lap("training")
             losses.after_forward(outputs, targets)
             gradients.after_backward()
+            closely.after_backward(x, y, outputs)
             clock.lap("watching")
             learner.step((step - 1) / record.planned_steps)
             clock.lap("training")
+            closely.after_step()
             is_lost = gradients.after_step() and not np.isfinite(losses.sum_up())
             clock.lap("watching")
             if step % config.training.evaluate_every == 0:
@@ -57,6 +67,7 @@ def train(config: MilestoneConfig, backend: Backend, dataset: Dataset, seed: int
         clock.lap("evaluating")
         record.loss = losses.finish()
     record.gradient_norm, record.movement = gradients.finish()
+    record.checkpoints = closely.finish()
     record.digest = _digest(record.loss, backend.arrays(parameters))
     clock.lap("watching")
     record.seconds = clock.seconds
@@ -66,8 +77,6 @@ def train(config: MilestoneConfig, backend: Backend, dataset: Dataset, seed: int
 def _empty_record(
     config: MilestoneConfig, backend: Backend, dataset: Dataset, model: Model, seed: int
 ) -> RunRecord:
-    training = config.training
-    steps_per_epoch = -(-len(dataset.train_x) // training.batch_size)
     arrays = backend.arrays(list(model.parameters.values()))
     return RunRecord(
         milestone=config.name,
@@ -76,13 +85,19 @@ def _empty_record(
         labels=list(model.parameters),
         shapes=[array.shape for array in arrays],
         initial_norm=np.array([np.linalg.norm(array.astype(np.float64)) for array in arrays]),
-        planned_steps=training.epochs * steps_per_epoch,
-        batch_size=training.batch_size,
+        dtype=str(np.result_type(*arrays)) if arrays else "",
+        planned_steps=planned_steps(config, dataset),
+        batch_size=config.training.batch_size,
         held_out_examples=len(dataset.held_out_x),
         targets_per_example=dataset.held_out_y[0].size,
         majority_accuracy=dataset.majority_accuracy,
         data_digest=dataset.digest,
     )
+
+
+def planned_steps(config: MilestoneConfig, dataset: Dataset) -> int:
+    """How many steps the training of a milestone takes."""
+    return config.training.epochs * -(-len(dataset.train_x) // config.training.batch_size)
 
 
 class Learner:

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from click import Context
 
 from tests.examples import ROOT
 
@@ -75,12 +76,13 @@ def test_readme_has_output_of_several_commands() -> None:
 
 
 def test_readme_names_every_verb_and_option_of_run() -> None:
-    from harness.cli import cli, run
+    from harness.cli import cli
+    from harness.verbs.run import run
 
     options = [option for parameter in run.params for option in parameter.opts]
     missing = [
         word
-        for word in [*(f"harness {verb}" for verb in cli.commands), *options]
+        for word in [*(f"harness {verb}" for verb in cli.list_commands(Context(cli))), *options]
         if word.startswith(("-", "harness")) and word not in TEXT and word not in ("--quiet",)
     ]
     assert [word for word in missing if word != "--verbose"] == []

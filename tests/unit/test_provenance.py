@@ -21,6 +21,7 @@ def told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Provenance:
         seeds=range(3, 6),
         configs={"a": "b"},
         data={"a": "c"},
+        settings={"a": {"training.lr": "0.1"}},
         modified=["training.lr=0.1"],
         blas_threads=1,
     )

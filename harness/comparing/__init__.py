@@ -1,0 +1,1 @@
+"""Two scorecards held against each other: pure functions of plain data, from `compare` down."""

@@ -1,0 +1,124 @@
+"""What the verbs share: printing, a progress bar, processors and threads, checks of options."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from collections.abc import Callable
+from shutil import get_terminal_size
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from harness.runner import Outcome
+
+_THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS",
+                     "VECLIB_MAXIMUM_THREADS")  # fmt: skip
+
+
+def echo(text: str, newline: bool = True) -> None:
+    """Print; a reader that has seen enough, such as `head`, changes nothing else."""
+    try:
+        click.echo(text, nl=newline, color=True)
+    except BrokenPipeError:
+        stop_printing()
+
+
+def stop_printing() -> None:
+    """Send what is left to nowhere, so that Python's own last flush does not fail again."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+
+
+def complain(message: str, hint: str = "") -> None:
+    """An error and what to do about it, on stderr."""
+    click.echo(f"error: {message}", err=True)
+    if hint:
+        click.echo(f"  {hint}", err=True)
+
+
+def wants_colour() -> bool:
+    """Colour only on a terminal, and not with NO_COLOR set."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
+def width() -> int:
+    """Columns to print in: 100, or more where the terminal has more."""
+    return max(100, get_terminal_size((100, 24)).columns)
+
+
+def cpus() -> int:
+    """How many processors this process may use."""
+    affinity: Callable[[int], set[int]] | None = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def pin_blas_threads() -> int | None:
+    """One BLAS thread a process unless the user says otherwise: at these sizes more is slower.
+
+    Must come before numpy is imported. Returns the number that holds, None if unreadable.
+    """
+    for name in _THREAD_VARIABLES:
+        os.environ.setdefault(name, "1")
+    value = os.environ[_THREAD_VARIABLES[0]]
+    return int(value) if value.isdigit() else None
+
+
+def finite(context: click.Context, option: click.Parameter, value: float | None) -> float | None:
+    """A number that is one: click's ranges let NaN through."""
+    if value is not None and not math.isfinite(value):
+        raise click.BadParameter(f"{value} is not a number of seconds")
+    return value
+
+
+def listed(text: str) -> list[str]:
+    """ "a, b" -> ["a", "b"]."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def names_or_all(names: tuple[str, ...], everything: bool) -> list[str]:
+    """The milestones that were named, or every one; raises UsageError for both or neither."""
+    from harness.config import milestone_files
+
+    if everything and names:
+        raise UsageError("give names or --all, not both")
+    if not everything and not names:
+        known = ", ".join(milestone_files())
+        raise UsageError("nothing to run", f"Name a milestone ({known}), a YAML file, or --all.")
+    return list(milestone_files()) if everything else list(names)
+
+
+class Progress:
+    """A bar on stderr, one tick a job."""
+
+    def __init__(self, shown: bool) -> None:
+        self._shown = shown
+        self._bar: Any = None  # tqdm's type, imported only where a bar is shown
+
+    def start(self, count: int) -> None:
+        """So many are to come."""
+        if self._shown:
+            from tqdm import tqdm
+
+            tqdm.monitor_interval = 0  # no monitor thread
+            self._bar = tqdm(total=count, unit="run", leave=False, file=sys.stderr)
+
+    def advance(self, outcome: Outcome) -> None:
+        """One training has ended."""
+        self.tick(f"{outcome.result.milestone} {outcome.result.status}")
+
+    def tick(self, what: str) -> None:
+        """One of them is done."""
+        if self._bar is not None:
+            self._bar.set_postfix_str(what)
+            self._bar.update()
+            self._bar.refresh()
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.close()
