@@ -1,4 +1,4 @@
-"""Fingerprints of arrays: small enough to keep, and enough to tell whether, and how far, two differ."""
+"""Fingerprints of arrays: small enough to keep, and enough to tell how far two are apart."""
 
 from __future__ import annotations
 

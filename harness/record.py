@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -42,10 +41,6 @@ class EngineRecord:
     probed: Probed = field(default_factory=Probed)
 
 
-def _no_numbers(*shape: int, dtype: type = np.float64) -> Any:  # `Any`: what field() takes
-    return field(default_factory=lambda: np.zeros(shape, dtype))
-
-
 @dataclass
 class Checkpoints:
     """Fingerprints of what a training held at some of its steps, which count from 0 here.
@@ -56,21 +51,21 @@ class Checkpoints:
     """
 
     # (k,)
-    steps: np.ndarray = _no_numbers(0, dtype=np.int64)
+    steps: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     # before the first step: (t,), (t, w)
-    start_checksum: np.ndarray = _no_numbers(0, dtype=np.uint64)
-    start_sketch: np.ndarray = _no_numbers(0, 0)
+    start_checksum: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint64))
+    start_sketch: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
     # inputs and targets of the step's batch: (k,)
-    batch_checksum: np.ndarray = _no_numbers(0, dtype=np.uint64)
+    batch_checksum: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint64))
     # what the model made of it: (k,), (k, w)
-    output_checksum: np.ndarray = _no_numbers(0, dtype=np.uint64)
-    output_sketch: np.ndarray = _no_numbers(0, 0)
+    output_checksum: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint64))
+    output_sketch: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
     # (k, t), (k, t, w)
-    gradient_checksum: np.ndarray = _no_numbers(0, 0, dtype=np.uint64)
-    gradient_sketch: np.ndarray = _no_numbers(0, 0, 0)
+    gradient_checksum: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.uint64))
+    gradient_sketch: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 0)))
     # the parameters after the step: (k, t), (k, t, w)
-    value_checksum: np.ndarray = _no_numbers(0, 0, dtype=np.uint64)
-    value_sketch: np.ndarray = _no_numbers(0, 0, 0)
+    value_checksum: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.uint64))
+    value_sketch: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 0)))
 
 
 @dataclass(frozen=True)

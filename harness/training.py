@@ -31,7 +31,8 @@ def train(
 ) -> RunRecord:
     """Train a milestone once and record every step.
 
-    `checkpoints` are steps, counted from 0, whose arrays leave fingerprints. Stops early only when the loss is no longer finite; judging that is left to the checks.
+    `checkpoints` are steps, counted from 0, whose arrays leave fingerprints. Stops early only
+    when the loss is no longer finite; judging that is left to the checks.
     """
     clock = _Clock()
     model = build(config.layers, backend, seed)

@@ -24,8 +24,8 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 # streams, arguments, yaml_source and metrics are helpers beside config; preparation stands
 # beside training; provenance is a part of the scorecard; session is what the cli calls.
 LEVELS = [
-    ["harness", "errors", "atomic_files", "explanation", "fingerprints", "measurement", "record", "curves", "bands",
-     "checks.base"],
+    ["harness", "errors", "atomic_files", "explanation", "fingerprints", "measurement", "record",
+     "curves", "bands", "checks.base"],
     [
         "resources",
         "on_record",
