@@ -10,7 +10,8 @@ HarnessError
     ├── JobCrashedError  3  its code raised
     ├── JobKilledError   3  its process died
     ├── JobTimeoutError  3  it ran past --timeout
-    └── JobNotRunError   3  it never started
+    ├── JobNotRunError   3  it never started
+    └── BranchError      3  a side of a comparison that cannot be run
 """
 
 from __future__ import annotations
@@ -112,6 +113,10 @@ class JobTimeoutError(JobError):
 
 class JobNotRunError(JobError):
     """A milestone that never started."""
+
+
+class BranchError(JobError):
+    """A side of a comparison that cannot be run."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

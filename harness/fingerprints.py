@@ -21,6 +21,13 @@ def checksum(*arrays: np.ndarray) -> int:
     return int.from_bytes(digest.digest(), "little") or 1
 
 
+def norm(array: np.ndarray) -> float:
+    """The Euclidean norm, in float64."""
+    numbers = np.asarray(array, dtype=np.float64).reshape(-1)
+    with np.errstate(all="ignore"):
+        return float(np.sqrt(np.dot(numbers, numbers)))
+
+
 def sketch(array: np.ndarray) -> np.ndarray:
     """(WIDTH,) sums of the numbers with signs of their own: linear, and as long as the array.
 

@@ -36,10 +36,14 @@ class Model:
     backend: Backend
     nodes: tuple[Node, ...]
     parameters: dict[str, Parameter] = field(default_factory=dict)
+    # Where the outputs of the layers go, by label, while somebody wants them.
+    seen: dict[str, EngineTensor] | None = None
 
     def __call__(self, x: EngineTensor) -> EngineTensor:
         for node in self.nodes:
             x = node.layer(x)
+            if self.seen is not None:
+                self.seen[node.label] = x
         return x
 
     def set_training(self, mode: bool) -> None:

@@ -74,6 +74,7 @@ def judged_result(
         planned_steps=record.planned_steps,
         seconds=_rounded(record.seconds),
         digest=record.digest,
+        layers=record.layers,
         dtype=record.dtype,
         cost=CostRow(**vars(record.cost)) if record.cost else None,
         uses=record.uses,
@@ -110,9 +111,9 @@ def failed_result(config: MilestoneConfig, seed: int, backend: str, error: JobEr
 
 
 def _no_verdict(error: JobError) -> VerdictRow:
-    evidence = {"traceback": error.details} if isinstance(error, JobCrashedError) else {}
+    evidence = {"traceback": _text(error.details)} if isinstance(error, JobCrashedError) else {}
     return VerdictRow(
-        check="runs", status="error", reason=error.message, hint=error.hint,
+        check="runs", status="error", reason=_text(error.message), hint=_text(error.hint),
         evidence={"kind": type(error).__name__, **evidence},
     )  # fmt: skip
 
@@ -144,8 +145,9 @@ def _row(verdict: Verdict) -> VerdictRow:
     return VerdictRow(
         check=verdict.check,
         status=verdict.status,
-        reason=verdict.reason,
-        hint=verdict.hint,
+        reason=_text(verdict.reason),
+        hint=_text(verdict.hint),
+        stage=verdict.stage.name.lower(),
         evidence={key: _plain(value) for key, value in verdict.evidence.items()},
     )
 
@@ -158,4 +160,11 @@ def _plain(value: object) -> object:
         return {str(key): _plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_plain(inner) for inner in value]
-    return value if isinstance(value, str | int | float | bool | None) else str(value)
+    if isinstance(value, int | float | bool | None):
+        return value
+    return _text(str(value))
+
+
+def _text(text: str) -> str:
+    """What UTF-8 can hold: an engine may say anything, half a character too."""
+    return text.encode("utf-8", "replace").decode()

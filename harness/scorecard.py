@@ -45,6 +45,8 @@ class VerdictRow(_Model):
     status: VerdictStatus
     reason: str
     hint: str = ""
+    # Where in the chain of causes the check looks, such as "graph" or "target"; see checks.base.
+    stage: str = ""
     # Numbers, labels or a traceback: whatever the check found worth keeping.
     evidence: dict[str, Any] = {}
 
@@ -116,6 +118,8 @@ class Result(_Model):
     planned_steps: int = 0
     seconds: dict[str, float] = {}
     digest: str = ""
+    # Labels of the outermost layers, in order.
+    layers: list[str] = []
     # Type of the parameters' numbers, such as "float32".
     dtype: str = ""
     # None on seeds that were not probed, and where the engine cannot tell.
@@ -243,7 +247,7 @@ def load_curves(path: Path) -> dict[str, np.ndarray]:
 
 # From version n to n + 1. Older scorecards are read through these, one after the other.
 # Version 2 added `engine`, `uses`, `explanation` and checks that were not run, version 3 `dtype`,
-# `cost` and the settings of configs; all have defaults.
+# `layers`, `cost`, `stage` and the settings of configs; all have defaults.
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: dict, 2: dict}
 
 

@@ -42,17 +42,18 @@ def train(
     evaluation = Evaluation(config, dataset)
     gradients = GradientWatch(backend, parameters)
     losses = LossWatch(LOSSES[config.training.loss][0])
-    closely = CheckpointWatch(backend, parameters, checkpoints)
+    closely = CheckpointWatch(model, checkpoints)
     clock.lap("building")
     with np.errstate(all="ignore"):  # overflow is watched for, not printed
         evaluation.on_the_way(model, 0, record)
         clock.lap("evaluating")
         for step, (x, y) in enumerate(batches(config, dataset, seed), start=1):
+            closely.before_forward()
             outputs, targets = learner.backward(x, y)
             clock.lap("training")
             losses.after_forward(outputs, targets)
             gradients.after_backward()
-            closely.after_backward(x, y, outputs)
+            closely.after_backward(x, y)
             clock.lap("watching")
             learner.step((step - 1) / record.planned_steps)
             clock.lap("training")
@@ -86,6 +87,7 @@ def _empty_record(
         labels=list(model.parameters),
         shapes=[array.shape for array in arrays],
         initial_norm=np.array([np.linalg.norm(array.astype(np.float64)) for array in arrays]),
+        layers=[node.label for node in model.nodes],
         dtype=str(np.result_type(*arrays)) if arrays else "",
         planned_steps=planned_steps(config, dataset),
         batch_size=config.training.batch_size,

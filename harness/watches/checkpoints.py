@@ -6,9 +6,12 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from harness.backends.base import Backend, Parameter
-from harness.fingerprints import WIDTH, checksum, sketch
+from harness.fingerprints import WIDTH, checksum, norm, sketch
+from harness.model import Model
 from harness.record import Checkpoints
+
+# Checksums, norms and sketches of some arrays.
+Prints = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def doubling(steps: int) -> list[int]:
@@ -18,60 +21,73 @@ def doubling(steps: int) -> list[int]:
 
 
 class CheckpointWatch:
-    """Call `after_backward` and `after_step` at every step, which are counted from 0."""
+    """Call its three methods at every step, in their order; steps are counted from 0."""
 
-    def __init__(
-        self, backend: Backend, parameters: Sequence[Parameter], steps: Collection[int]
-    ) -> None:
-        self._backend = backend
-        self._parameters = list(parameters)
+    def __init__(self, model: Model, steps: Collection[int]) -> None:
+        self._model = model
+        self._backend = model.backend
+        self._parameters = list(model.parameters.values())
         self._wanted = frozenset(steps)
         self._step = 0
-        self._start = _prints(self._arrays())
+        self._start = _prints(self._backend.arrays(self._parameters) if steps else [])
         self._seen: list[int] = []
         self._batches: list[int] = []
-        self._outputs: list[tuple[int, np.ndarray]] = []
-        self._gradients: list[tuple[np.ndarray, np.ndarray]] = []
-        self._values: list[tuple[np.ndarray, np.ndarray]] = []
+        self._outputs: list[Prints] = []
+        self._gradients: list[Prints] = []
+        self._values: list[Prints] = []
 
-    def _arrays(self) -> list[np.ndarray]:
-        return self._backend.arrays(self._parameters)
+    def before_forward(self) -> None:
+        """Ask for the outputs of this step's layers, if it is one that is wanted."""
+        if self._step in self._wanted:
+            self._model.seen = {}
 
-    def after_backward(self, x: np.ndarray, y: np.ndarray, outputs: np.ndarray) -> None:
-        """Of this step's batch, what the model made of it, and the gradients."""
+    def after_backward(self, x: np.ndarray, y: np.ndarray) -> None:
+        """Of this step's batch, what each layer made of it, and the gradients."""
         if self._step not in self._wanted:
             return
+        # Given back at once, or the graph of this step would outlive it.
+        given, self._model.seen = self._model.seen or {}, None
+        outputs = [given.get(node.label) for node in self._model.nodes]
         self._seen.append(self._step)
         self._batches.append(checksum(x, y))
-        self._outputs.append((checksum(outputs), sketch(outputs)))
+        self._outputs.append(
+            _prints([None if each is None else self._backend.array(each) for each in outputs])
+        )
         self._gradients.append(_prints([self._backend.gradient(p) for p in self._parameters]))
 
     def after_step(self) -> None:
         """Of the parameters that the step has left."""
         if self._step in self._wanted:
-            self._values.append(_prints(self._arrays()))
+            self._values.append(_prints(self._backend.arrays(self._parameters)))
         self._step += 1
 
     def finish(self) -> Checkpoints:
         """All that was seen; steps that never came are not in it."""
+        steps = np.array(self._seen, dtype=np.int64)
         if not self._seen:
-            return Checkpoints(start_checksum=self._start[0], start_sketch=self._start[1])
+            return Checkpoints(steps, *self._start)
         return Checkpoints(
-            steps=np.array(self._seen),
-            start_checksum=self._start[0],
-            start_sketch=self._start[1],
-            batch_checksum=np.array(self._batches, dtype=np.uint64),
-            output_checksum=np.array([each[0] for each in self._outputs], dtype=np.uint64),
-            output_sketch=np.stack([each[1] for each in self._outputs]),
-            gradient_checksum=np.stack([each[0] for each in self._gradients]),
-            gradient_sketch=np.stack([each[1] for each in self._gradients]),
-            value_checksum=np.stack([each[0] for each in self._values]),
-            value_sketch=np.stack([each[1] for each in self._values]),
+            steps,
+            *self._start,
+            np.array(self._batches, dtype=np.uint64),
+            *_stacked(self._outputs),
+            *_stacked(self._gradients),
+            *_stacked(self._values),
         )
 
 
-def _prints(arrays: Sequence[np.ndarray | None]) -> tuple[np.ndarray, np.ndarray]:
-    """(t,) checksums and (t, WIDTH) sketches."""
+def _stacked(prints: Sequence[Prints]) -> Prints:
+    checksums, norms, sketches = zip(*prints, strict=True)
+    return np.stack(checksums), np.stack(norms), np.stack(sketches)
+
+
+def _prints(arrays: Sequence[np.ndarray | None]) -> Prints:
+    """(t,) checksums, (t,) norms and (t, WIDTH) sketches."""
     sums = [0 if array is None else checksum(array) for array in arrays]
     sketches = [np.full(WIDTH, np.nan) if array is None else sketch(array) for array in arrays]
-    return np.array(sums, dtype=np.uint64), np.stack(sketches)
+    norms = [np.nan if array is None else norm(array) for array in arrays]
+    return (
+        np.array(sums, dtype=np.uint64),
+        np.array(norms),
+        np.array(sketches).reshape(len(arrays), WIDTH),
+    )

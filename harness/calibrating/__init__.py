@@ -1,6 +1,7 @@
 """What a milestone does on many seeds of a correct engine, measured and put on record.
 
-`calibrate` trains it on every seed, and each of its controls on some.
+`calibrate` trains it on every seed, with a twin that differs by rounding, and each of its
+controls on some.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from harness import bands
+from harness.calibrating import noise
 from harness.checks import all_checks
 from harness.checks.accuracy import steps_to
 from harness.checks.loss import first_and_last
@@ -67,6 +69,7 @@ def calibrate(
         },
         "initial_norm": initial_norms(records),
         "bands": _bands(config, records),
+        "comparison": _comparison(config, records, jobs, backend),
     }
 
 
@@ -110,6 +113,14 @@ def _control(
     weights = sum(int(np.prod(shape)) for shape in records[0].shapes)
     accuracies = [record.final_accuracy for record in records]
     return {"why": control.why, "seeds": seeds, "weights": weights, "accuracy": _band(accuracies)}
+
+
+def _comparison(
+    config: MilestoneConfig, records: Sequence[RunRecord], jobs: int, backend: str
+) -> Json:
+    """What a comparison of branches must know beforehand; see `noise.comparison`."""
+    twins = noise.train_twins(config, [record.seed for record in records], jobs, backend)
+    return noise.comparison(config, records, twins)
 
 
 def _band(values: Sequence[float]) -> dict[str, float]:

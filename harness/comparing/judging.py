@@ -1,0 +1,200 @@
+"""From two sides to a comparison: comparable, bits, checks, learning, times, in this order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from harness.comparing import check_changes, comparable, counters, divergence
+from harness.comparing.headlines import headline
+from harness.comparing.learning import learning_cells
+from harness.comparing.loss_curves import loss_curve
+from harness.comparing.side import Side, Timed
+from harness.comparing.step_times import step_time_cells
+from harness.comparison import (
+    Cell,
+    CheckChange,
+    Comparison,
+    Divergence,
+    MilestoneComparison,
+    Verdict,
+)
+from harness.on_record import Json
+from harness.scorecard import Result
+
+
+@dataclass(frozen=True)
+class _Findings:
+    """All that is known of one milestone before its verdict."""
+
+    one: Mapping[int, Result]
+    other: Mapping[int, Result]
+    differences: list[str]
+    divergence: Divergence
+    checks: list[CheckChange]
+
+    @property
+    def seeds(self) -> list[int]:
+        return sorted(self.one.keys() & self.other.keys())
+
+    @property
+    def is_comparable(self) -> bool:
+        return not self.differences
+
+    @property
+    def newly(self) -> list[CheckChange]:
+        """Newly failing checks that show a regression."""
+        stages = {**check_changes.stages(self.one), **check_changes.stages(self.other)}
+        same = self.divergence.level == "IDENTICAL"
+        return [
+            change
+            for change in self.checks
+            if check_changes.counts(change, stages.get(change.check, ""), len(self.seeds), same)
+        ]
+
+
+def compare(
+    base: Side,
+    head: Side,
+    timings: Mapping[str, Timed],
+    calibrations: Mapping[str, Json | None],
+    *,
+    look: int | None = None,
+    notes: Sequence[str] = (),
+) -> Comparison:
+    """All that the two sides say of each other; `timings` has the milestones that were timed.
+
+    `look` counts the times that the same question was asked with more evidence, from 1; None
+    when it is asked once.
+    """
+    common = [name for name in head.milestones if name in base.milestones]
+    found = {name: _find(base, head, name) for name in common}
+    fit = [name for name in common if found[name].is_comparable]
+    streams = {name: divergence.stream(found[name].divergence) for name in fit}
+    learned = learning_cells(base, head, streams, calibrations, look)
+    timed = step_time_cells({name: timings[name] for name in fit if name in timings}, look)
+    milestones = [
+        _milestone(base, head, name, found[name],
+                   [*learned.get(name, []), *([timed[name]] if name in timed else [])])
+        for name in common
+    ]  # fmt: skip
+    return Comparison(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        base=base.source,
+        head=head.source,
+        milestones=[*milestones, *_one_sided(base, head)],
+        engine=check_changes.changes_of_engine(base.scorecard.engine, head.scorecard.engine),
+        notes=[*comparable.notes(base, head), *_notes(found), *notes],
+    )
+
+
+def _find(base: Side, head: Side, name: str) -> _Findings:
+    one, other = base.results(name), head.results(name)
+    differences = comparable.differences(base, head, name)
+    for word, side in (("base", one), ("head", other)):
+        why = next(filter(None, map(check_changes.has_no_verdict, side.values())), "")
+        differences += [f"no verdict on the {word}'s side: {why}"] if why else []
+    return _Findings(
+        one,
+        other,
+        differences,
+        divergence.find(base, head, name),
+        check_changes.changes_of_milestone(one, other),
+    )
+
+
+def _notes(found: Mapping[str, _Findings]) -> list[str]:
+    told = []
+    for name, each in found.items():
+        told += [f"{name}: {text}" for text in comparable.targets(each.one, each.other)]
+        told += [
+            f"{name}: the {word} does not repeat itself: the same seed gave other bits twice"
+            for word in each.divergence.unsteady
+        ]
+        told += [
+            f"{name}: {change.check} is {change.change}"
+            for change in each.checks
+            if change.change in ("no longer made", "now made")
+        ]
+    return told
+
+
+def _milestone(
+    base: Side, head: Side, name: str, found: _Findings, sampled: Sequence[Cell]
+) -> MilestoneComparison:
+    first = next(iter(found.other.values()))
+    costs = counters.cost_of(found.one), counters.cost_of(found.other)
+    cells = [*sampled, counters.memory_cell(*costs)] if found.is_comparable else []
+    verdict = _verdict(found, cells)
+    shown = found.divergence if found.is_comparable else None
+    return MilestoneComparison(
+        milestone=name,
+        title=first.title,
+        year=first.year,
+        verdict=verdict,
+        headline=headline(verdict, shown, found.newly, cells, found.differences),
+        differences=found.differences,
+        divergence=shown,
+        checks=found.checks,
+        cells=cells,
+        counters=counters.counters(*costs) if found.is_comparable else [],
+        seeds=found.seeds,
+        target=first.accuracy.target,
+        base_accuracy=[found.one[seed].accuracy.held_out for seed in found.seeds],
+        head_accuracy=[found.other[seed].accuracy.held_out for seed in found.seeds],
+        base_loss=loss_curve(base, name, found.seeds),
+        head_loss=loss_curve(head, name, found.seeds),
+        reproduce=_reproduce(name, found),
+    )
+
+
+def _verdict(found: _Findings, cells: Sequence[Cell]) -> Verdict:
+    """The worst that holds.
+
+    Who learns better from the same config has another engine, not a better one: that is
+    CHANGED-FASTER, unless checks that failed before now pass.
+    """
+    if not found.is_comparable:
+        return "not comparable"
+    by_verdict = {word: [c for c in cells if c.verdict == word] for word in ("worse", "better")}
+    if found.newly or by_verdict["worse"]:
+        return "REGRESSED"
+    fixed = any(change.change == "fixed" for change in found.checks)
+    learned = ("learning speed", "final accuracy", "reach")
+    if any(cell.quantity in learned for cell in by_verdict["better"]) and not fixed:
+        return "CHANGED-FASTER"
+    if any(cell.verdict == "inconclusive" for cell in cells):
+        return "inconclusive"
+    return "improved" if fixed or by_verdict["better"] else "same"
+
+
+def _reproduce(name: str, found: _Findings) -> str:
+    """One command, on the head's code, that shows what is wrong."""
+    parted = found.divergence
+    if found.newly and found.newly[0].seeds:
+        seed = f" --seed {found.newly[0].seeds[0]}"
+        return f"harness run {name}{'' if seed.endswith(' 0') else seed}"
+    if parted.level == "CHANGED" and parted.phase in ("gradient", "update") and parted.tensor:
+        seed = f" --seed {parted.seed}" if parted.seed else ""
+        return f"harness run {name}{seed} --explain {parted.tensor}"
+    return ""
+
+
+def _one_sided(base: Side, head: Side) -> list[MilestoneComparison]:
+    """Milestones that only one side has."""
+    told = []
+    for side, other, verdict in ((head, base, "added"), (base, head, "removed")):
+        for name in side.milestones:
+            if name not in other.milestones:
+                first = next(iter(side.results(name).values()))
+                told.append(
+                    MilestoneComparison(
+                        milestone=name,
+                        title=first.title,
+                        year=first.year,
+                        verdict="added" if verdict == "added" else "removed",
+                        headline=f"only {side.source.name} has it: {first.status} there",
+                    )
+                )
+    return told

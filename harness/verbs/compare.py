@@ -1,0 +1,162 @@
+"""`harness compare`: hold two branches, or two scorecards, against each other."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.terminal import (
+    Progress,
+    cpus,
+    echo,
+    finite,
+    pin_blas_threads,
+    wants_colour,
+    width,
+)
+
+if TYPE_CHECKING:
+    from harness.comparison import Comparison
+
+
+@click.command()
+@click.argument("base")
+@click.argument("others", nargs=-1, metavar="[HEAD] [NAME]...")
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=None,
+    help="Seeds of each milestone.  [default: as many as its calibration says]",
+)
+@click.option(
+    "--budget",
+    type=click.FloatRange(min=0, min_open=True),
+    default=None,
+    callback=finite,
+    metavar="SECONDS",
+    help="Add seeds and restarts until the answer is clear, or for so long.",
+)
+@click.option("--no-timing", is_flag=True, help="Do not measure step times.")
+@click.option(
+    "--strict", is_flag=True, help="Exit with 1 for CHANGED-FASTER, with 4 for too little evidence."
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=None,
+    help="How many processes train at once, half of them on each side.  [default: one a processor]",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=600.0,
+    callback=finite,
+    show_default=True,
+    help="Seconds after which one training is stopped.",
+)
+@click.option(
+    "--cache",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=None,
+    metavar="DIR",
+    help="Where results of commits are kept.  [default: milestone-harness/compare in the user's "
+    "cache folder]",
+)
+@click.option("--no-cache", is_flag=True, help="Run everything, and keep nothing.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("runs/compare"),
+    show_default=True,
+    help="Folder for comparison.json.",
+)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["text", "json", "markdown", "github"]),
+    default="text",
+    show_default=True,
+    help="What to print.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Print only when the exit code is not 0.")
+@click.option("-v", "--verbose", is_flag=True, help="Print every check and every number.")
+@click.option("--no-progress", is_flag=True, help="No progress bar.")
+def compare(
+    base: str,
+    others: tuple[str, ...],
+    seeds: int | None,
+    budget: float | None,
+    no_timing: bool,
+    strict: bool,
+    jobs: int | None,
+    timeout: float,
+    cache: Path | None,
+    no_cache: bool,
+    out: Path,
+    format_: str,
+    quiet: bool,
+    verbose: bool,
+    no_progress: bool,
+) -> int:
+    """Does HEAD still learn what BASE does, and as fast?
+
+    BASE and HEAD are branches, tags or commits, each run with its own code, or scorecards; HEAD
+    is the working tree unless it is given. NAMEs are milestones, all of them by default.
+    """
+    pin_blas_threads()
+    os.environ["GIT_OPTIONAL_LOCKS"] = "0"  # to look at a checkout is not to touch its index
+    from harness.branches.interrupts import ends_like_ctrl_c
+    from harness.branches.session import Request, compare_sides
+    from harness.branches.targets import understand
+    from harness.comparison import save
+    from harness.scorecard import open_folder
+
+    request = Request(
+        asked=understand([base, *others], Path.cwd(), dict(os.environ)),
+        environment=dict(os.environ),
+        seeds=seeds,
+        budget=budget,
+        timing=not no_timing,
+        jobs=jobs or cpus(),
+        timeout=timeout,
+        cache=None if no_cache else cache or _default_cache(),
+    )
+    open_folder(out)
+    progress = Progress(shown=sys.stderr.isatty() and not no_progress and not quiet)
+    try:
+        with ends_like_ctrl_c():
+            comparison = compare_sides(request, progress.start, progress.tick)
+    finally:
+        progress.close()
+    file = save(comparison, out)
+    code = comparison.exit_code(strict)
+    if not quiet or code:
+        _print(comparison, format_, verbose)
+        if format_ == "text":
+            echo(f"comparison: {file}")
+    return code
+
+
+def _default_cache() -> Path | None:
+    """Below XDG_CACHE_HOME or ~/.cache; None for a user without a home."""
+    try:
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:
+        return None
+    return home / "milestone-harness" / "compare"
+
+
+def _print(comparison: Comparison, format_: str, verbose: bool) -> None:
+    if format_ == "text":
+        from harness.reports.comparing.text import render
+
+        told = render(comparison, colour=wants_colour(), width=width(), verbose=verbose)
+    else:
+        from harness.reports.comparing import renderer
+
+        told = renderer(format_)(comparison)
+    echo(told, newline=False)
