@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 
 @dataclass(frozen=True)
@@ -11,8 +13,9 @@ class Point:
     """One milestone on one night, over its seeds; None where nothing was measured.
 
     `accuracy`, `loss` (held-out) and `steps_to_target` are medians, `lowest` is the least accurate
-    seed. `seconds` is the training alone, a seed. `cause` is the first failing check with its
-    reason, "" where all pass.
+    seed. A seed that never reaches the target takes longer than any other; where most do not,
+    `steps_to_target` is None. `seconds` is the training alone, a seed. `cause` is the reason of the
+    first failing check and `check` its name, "" where all pass.
     """
 
     status: str
@@ -24,6 +27,7 @@ class Point:
     steps_to_target: float | None
     seconds: float | None
     cause: str = ""
+    check: str = ""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,29 @@ class Night:
     status: str
     milestones: Mapping[str, Point]
     engine: str | None = None
+    # The reason of the engine's first failing check, "" where all pass.
+    engine_cause: str = ""
+    # Whether files differed from the commit.
+    dirty: bool = False
+
+    @property
+    def number(self) -> str:
+        """The number that its file or folder starts with, else that name: "0412"."""
+        name = PurePosixPath(self.file).parts[0]
+        found = re.match("[0-9]+", name)
+        return found[0] if found else re.sub(r"\.json(\.gz)?$", "", name)
+
+    @property
+    def version(self) -> str:
+        """The commit for people: "3f9c2ab", "3f9c2ab with changes", "no commit"."""
+        if not self.commit:
+            return "no commit"
+        return self.commit[:7] + (" with changes" if self.dirty else "")
+
+    @property
+    def label(self) -> str:
+        """Which night it is: "night 0412 (2026-11-20, 3f9c2ab)"."""
+        return f"night {self.number} ({self.created[:10]}, {self.version})"
 
 
 @dataclass(frozen=True)
@@ -52,3 +79,9 @@ class History:
 
     nights: tuple[Night, ...]
     skipped: tuple[Skipped, ...] = ()
+
+    @property
+    def milestones(self) -> list[str]:
+        """All names, each once: those of the last night in its order, then those before."""
+        nights = reversed(self.nights)
+        return list(dict.fromkeys(name for night in nights for name in night.milestones))

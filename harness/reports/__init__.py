@@ -7,10 +7,11 @@ from importlib import import_module
 
 from harness.scorecard import Scorecard
 
-FORMATS = ("text", "json", "markdown")
+# Each shows every milestone; `badge` has room for a few words only.
+FORMATS = ("text", "json", "markdown", "github", "junit")
 
 
 def renderer(name: str) -> Callable[[Scorecard], str]:
-    """The `render` of one format."""
+    """The `render` of one format, or of "badge"."""
     function: Callable[[Scorecard], str] = import_module(f"{__name__}.{name}").render
     return function

@@ -9,9 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from harness.reports.escapes import printable
 from harness.reports.explanation import headline as explained
 from harness.reports.summary import Failure, failures, headline, lines, place_of
 from harness.scorecard import Result, Scorecard
+
+# GitHub refuses longer ones.
+_LONGEST_TITLE = 255
+_LONGEST_MESSAGE = 8000
 
 
 def render(scorecard: Scorecard) -> str:
@@ -68,12 +73,12 @@ def _notice(scorecard: Scorecard) -> str:
 
 def annotation(level: str, title: str, message: str, place: str = "") -> str:
     """One workflow command; `place` is "file:line" or empty."""
-    file, _, line = place.rpartition(":")
-    properties = {"title": title}
+    file, _, line = printable(place).rpartition(":")
+    properties = {"title": printable(title)[:_LONGEST_TITLE]}
     if file and line.isdigit():
         properties = {"file": _from_root(file), "line": line, **properties}
     listed = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
-    return f"::{level} {listed}::{_escaped(message)}"
+    return f"::{level} {listed}::{_escaped(printable(message)[:_LONGEST_MESSAGE])}"
 
 
 def _from_root(file: str) -> str:

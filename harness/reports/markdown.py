@@ -2,51 +2,89 @@
 
 from __future__ import annotations
 
-from harness.reports.summary import engine_line, failures, headline, lines, not_run
+from collections.abc import Iterator
+
+from harness.reports.escapes import code, fitted, listed, markdown, table
+from harness.reports.summary import (
+    Failure,
+    engine_line,
+    failures,
+    headline,
+    lines,
+    not_run,
+    place_of,
+)
 from harness.scorecard import Scorecard
+
+# Failures above the table; all others stand below it.
+_FIRST = 8
+_LONGEST = 1000
 
 
 def render(scorecard: Scorecard) -> str:
-    """A headline, every failure with its cause, and a table."""
-    parts = [f"## {headline(scorecard)}", *_failures(scorecard), _table(scorecard)]
+    """A headline, the failures with their causes, and a table; at most 60 kB."""
+    return fitted(_blocks(scorecard), "all is in scorecard.json")
+
+
+def _blocks(scorecard: Scorecard) -> Iterator[str]:
+    """The most important first: the last ones go where there is no room."""
+    found = [_failure(failure, scorecard) for failure in failures(scorecard)]
+    yield f"## {headline(scorecard)}"
+    yield from found[:_FIRST]
+    yield _table(scorecard)
+    yield from found[_FIRST:]
     if line := engine_line(scorecard):
-        parts.append(_plain(line))
-    parts += [f"Not run: {_plain(sentence)}" for sentence in not_run(scorecard)]
+        yield markdown(line)
+    for sentence in not_run(scorecard):
+        yield f"Not run: {markdown(sentence)}"
     if scorecard.provenance.modified:
-        parts.append(f"Modified: {_plain(', '.join(scorecard.provenance.modified))}")
-    return "\n\n".join(parts) + "\n"
+        yield f"Modified: {markdown(', '.join(scorecard.provenance.modified))}"
+    yield _origin(scorecard)
 
 
-def _failures(scorecard: Scorecard) -> list[str]:
-    parts = []
-    for failure in failures(scorecard):
-        text = f"**{failure.where}:** {_plain(failure.cause.reason)}"
-        if failure.cause.hint:
-            text += f"  \n{_plain(failure.cause.hint)}"
-        if failure.consequences:
-            names = ", ".join(verdict.check for verdict in failure.consequences)
-            text += f"  \nTherefore also: {names}."
-        for spoiled in failure.spoils:
-            text += f"  \nTherefore {spoiled.where}: {_plain(spoiled.cause.reason)}"
-        parts.append(text)
-    return parts
+def _failure(failure: Failure, scorecard: Scorecard) -> str:
+    """What broke, where, what follows from it, and the command that shows it."""
+    cause, place = failure.cause, place_of(failure.cause)
+    at = f" at {code(place)}" if place and place not in cause.reason else ""
+    parts = [f"**{markdown(failure.where)}:** {markdown(cause.reason, _LONGEST)}{at}"]
+    if cause.hint:
+        parts.append(markdown(cause.hint, _LONGEST))
+    if failure.consequences:
+        names = listed([verdict.check for verdict in failure.consequences], 20)
+        parts.append(f"Therefore also: {markdown(names)}.")
+    for spoiled in failure.spoils[:_FIRST]:
+        reason = markdown(spoiled.cause.reason, _LONGEST)
+        parts.append(f"Therefore {markdown(spoiled.where)}: {reason}")
+    return "  \n".join([*parts, *_command(failure, scorecard)])
+
+
+def _command(failure: Failure, scorecard: Scorecard) -> list[str]:
+    """How to see it again; of the engine, with the first milestone that it spoils."""
+    shown = next(iter(failure.spoils), failure)
+    if not shown.seeds:
+        return []
+    seed = f" --seed {shown.seeds[0]}" if shown.seeds[0] else ""
+    changes = "".join(f" --set '{change}'" for change in scorecard.provenance.modified)
+    return [f"To see it: {code(f'harness run {shown.milestone}{seed}{changes}')}"]
 
 
 def _table(scorecard: Scorecard) -> str:
+    head = ["milestone", "year", "verdict", "loss", "gradients", "moved", "accuracy (target)",
+            "time"]  # fmt: skip
     rows = [
-        "| milestone | year | verdict | loss | gradients | moved | accuracy (target) | time |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    rows += [
-        f"| {line.milestone} | {line.year} | {line.verdict} | {line.loss} | {line.gradients} "
-        f"| {line.moved} | {line.accuracy} | {line.seconds} |"
+        [line.milestone, str(line.year), line.verdict, line.loss, line.gradients, line.moved,
+         line.accuracy, line.seconds]
         for line in lines(scorecard)
-    ]
-    return "\n".join(rows)
+    ]  # fmt: skip
+    return table(head, [[markdown(cell, 80) for cell in row] for row in rows])
 
 
-def _plain(text: str) -> str:
-    """Text that Markdown leaves as it is: underscores and stars in names mean nothing."""
-    for mark in ("\\", "_", "*", "`", "<", "|"):
-        text = text.replace(mark, f"\\{mark}")
-    return text
+def _origin(scorecard: Scorecard) -> str:
+    """The code and the machine that the numbers are from."""
+    origin = scorecard.provenance
+    commit = f"commit {origin.commit[:12]}" if origin.commit else "no commit"
+    dirty = " with uncommitted changes" if origin.dirty else ""
+    return markdown(
+        f"{commit}{dirty}, Python {origin.python}, numpy {origin.numpy}, {origin.cpu}, "
+        f"{scorecard.created}"
+    )

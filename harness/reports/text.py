@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.reports import explanation
+from harness.reports.escapes import printable
 from harness.reports.summary import (
     Failure,
     engine_line,
@@ -99,7 +100,8 @@ def _consequences(failure: Failure) -> str:
 
 def _print_wrapped(console: Console, text: str, style: str) -> None:
     """Wrapped to the width, later lines indented like the text of the first."""
-    for line in wrap(text, console.width, subsequent_indent="     ", break_on_hyphens=False):
+    clean, indent = printable(text), "     "
+    for line in wrap(clean, console.width, subsequent_indent=indent, break_on_hyphens=False):
         console.print(Text(line, style=style))
 
 
@@ -113,7 +115,8 @@ def _print_details(console: Console, scorecard: Scorecard) -> None:
         for row in result.parameters:
             shape = "x".join(map(str, row.shape)) or "scalar"
             norms = f"gradient {_number(row.gradient_norm)}, movement {_number(row.movement)}"
-            console.print(Text(f"        {row.verdict:9} {row.label} ({shape}): {norms}"))
+            told = f"        {row.verdict:9} {row.label} ({shape}): {norms}"
+            console.print(Text(printable(told)))
 
 
 def _print_verdicts(console: Console, verdicts: Sequence[VerdictRow]) -> None:
@@ -121,7 +124,7 @@ def _print_verdicts(console: Console, verdicts: Sequence[VerdictRow]) -> None:
         word = verdict.status if verdict.status in ("pass", "skip") else verdict.status.upper()
         place = place_of(verdict)
         where = f" ({place})" if place and place not in verdict.reason else ""
-        console.print(Text(f"  {word:5} {verdict.check}: {verdict.reason}{where}"))
+        console.print(Text(printable(f"  {word:5} {verdict.check}: {verdict.reason}{where}")))
 
 
 def _number(value: float | None) -> str:

@@ -1,0 +1,10 @@
+"""The comparison as it is saved."""
+
+from __future__ import annotations
+
+from harness.comparison import Comparison, to_json
+
+
+def render(comparison: Comparison) -> str:
+    """JSON text, one comparison."""
+    return to_json(comparison)

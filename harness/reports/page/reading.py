@@ -1,0 +1,105 @@
+"""From paths to the material of a report. What a file is, its content says, never its name."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from harness import comparison, on_record, scorecard
+from harness.errors import ScorecardError, UsageError
+from harness.reports.kill_matrix import SCHEMA as SELFTEST
+from harness.reports.page import kills
+from harness.reports.page.material import Material
+
+
+def read(paths: Iterable[Path]) -> Material:
+    """All that the paths hold, one of each kind; raises a sentence for what cannot be used.
+
+    A folder is what its scorecard.json and comparison.json are; one without is a history.
+    """
+    material = Material()
+    seen: dict[str, Path] = {}
+    for path in paths:
+        for kind, found in _found(path).items():
+            if kind in seen:
+                raise UsageError(
+                    f"{seen[kind]} and {path} each hold a {kind}, a report takes one",
+                    "`harness compare` holds two scorecards against each other; a folder of "
+                    "scorecards is a history.",
+                )
+            seen[kind] = path
+            material = replace(material, **found)
+    return replace(material, calibrations=_calibrations(material))
+
+
+def _found(path: Path) -> dict[str, dict[str, Any]]:
+    """What is there by kind, as fields of the material."""
+    if not path.exists():
+        raise ScorecardError(
+            f"{path} is not there", "Name a scorecard, a comparison, or a folder with one."
+        )
+    if not path.is_dir():
+        return _of_file(path)
+    names = (scorecard.FILE_NAME, comparison.FILE_NAME)
+    files = [path / name for name in names if (path / name).is_file()]
+    found = [_of_file(file) for file in files]
+    if len(found) == 2 and found[0].keys() & found[1].keys():
+        raise UsageError(f"{path} holds a {next(iter(found[0]))} twice, a report takes one")
+    return {k: v for each in found for k, v in each.items()} if found else _of_history(path)
+
+
+def _of_file(file: Path) -> dict[str, dict[str, Any]]:
+    data = _json(file)
+    schema = data.get("schema")
+    kind = str(schema).partition("/")[0]
+    if kind == scorecard.SCHEMA_NAME:
+        curves = scorecard.load_curves(file)
+        return {"scorecard": {"scorecard": scorecard.load(file), "curves": curves}}
+    if kind == comparison.SCHEMA_NAME:
+        return {"comparison": {"comparison": comparison.load(file)}}
+    if kind == SELFTEST.partition("/")[0]:
+        return {"selftest": {"kills": kills.read(data, str(file))}}
+    raise ScorecardError(
+        f"{file} is no scorecard, comparison or selftest: its schema is {schema!r}"
+    )
+
+
+def _json(file: Path) -> Mapping[str, Any]:
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ScorecardError(f"{file} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise ScorecardError(f"{file} is not JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise ScorecardError(f"{file} is no scorecard, comparison or selftest: it has no schema")
+    return data
+
+
+def _of_history(folder: Path) -> dict[str, dict[str, Any]]:
+    from harness.history.reading import read_history
+
+    history = read_history(folder)
+    if not history.nights:
+        why = f": {history.skipped[0].file}: {history.skipped[0].why}" if history.skipped else ""
+        raise ScorecardError(
+            f"{folder} holds no readable scorecard{why}",
+            "Name a folder that `harness run` or `harness history --add` has written to.",
+        )
+    return {"history": {"history": history}}
+
+
+def _calibrations(material: Material) -> dict[str, Mapping[str, Any]]:
+    """What is on record of the milestones, where it was measured on the config that was run."""
+    configs = material.scorecard.provenance.configs if material.scorecard else {}
+    names = [name for name in material.results if re.fullmatch("[a-z][a-z0-9_]*", name)]
+    records = {name: on_record.load(name) for name in names}
+    return {
+        name: record
+        for name, record in records.items()
+        if record is not None and record.get("config") == configs.get(name)
+    }

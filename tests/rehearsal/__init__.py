@@ -1,0 +1,1 @@
+"""A rehearsal of the workflows: their steps are run for real, in a scratch clone."""
