@@ -239,7 +239,8 @@ def load_curves(path: Path) -> dict[str, np.ndarray]:
     if not file.exists():
         return {}
     try:
-        with np.load(file, allow_pickle=False) as arrays:
+        # Opened here: np.load leaves a broken file open.
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ScorecardError(f"{file} cannot be read: {error}") from error
