@@ -81,9 +81,9 @@ def headline(
     """What to know first of a milestone."""
     if differences:
         return "; ".join(differences)
-    if divergence and divergence.level == "CHANGED":
-        return parting(divergence)
     decided = [cell for cell in cells if cell.verdict in ("worse", "better")]
+    if divergence and divergence.level == "CHANGED":
+        return "; ".join([parting(divergence), *map(effect, decided)])
     if verdict == "REGRESSED" and newly:
         return f"{newly[0].check} fails: {newly[0].reason}"
     if decided:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 
@@ -45,7 +46,8 @@ def by_checkpoints(base: Trajectory, head: Trajectory) -> Parting | None:
         if rounding and (rounding.level == "CHANGED" or step > _followed_to(rounding)):
             break
         age = step - (rounding.step or 0) if rounding else 0
-        look = Look(base, one, other, i, j, step, since, tolerance_of(base.dtype) * (age + 1) ** 2)
+        tolerance = tolerance_of(base.dtype) * (age + 1) ** 2
+        look = Look(base, head, one, other, i, j, step, since, tolerance)
         found = _worst([*look.partings()])
         if found and (rounding is None or found.level == "CHANGED"):
             rounding = found
@@ -82,6 +84,7 @@ class Look:
     """One step of both sides, in rows `i` and `j` of their fingerprints."""
 
     base: Trajectory
+    head: Trajectory
     one: Checkpoints
     other: Checkpoints
     i: int
@@ -96,10 +99,12 @@ class Look:
             yield Parting("CHANGED", "batch", self.step, self.since)
             return
         labels, at = self.base.labels, (self.step, self.since)
-        if self.one.output_checksum.shape[1:] == self.other.output_checksum.shape[1:]:
+        if self.base.layers == self.head.layers:
             yield from self._pair("output").partings(
                 "forward", self.base.layers, self.tolerance, 0.0, *at
             )
+        else:
+            yield self._other_layers()
         gradients = self._pair("gradient")
         floor = LEAST_SCALE * gradients.largest
         yield from gradients.partings("gradient", labels, self.tolerance, floor, *at)
@@ -108,6 +113,12 @@ class Look:
         grain = _EPSILONS * epsilon_of(self.base.dtype)
         floor = LEAST_SCALE * steps.largest
         yield from steps.partings("update", labels, allowed, floor, *at, grain)
+
+    def _other_layers(self) -> Parting:
+        """The first layer that only one side has, or has at another place."""
+        pairs = zip_longest(self.base.layers, self.head.layers, fillvalue="")
+        one, other = next(pair for pair in pairs if pair[0] != pair[1])
+        return Parting("CHANGED", "forward", self.step, self.since, one or other)
 
     def _pair(self, name: str) -> Pair:
         a, b = (vars(side) for side in (self.one, self.other))

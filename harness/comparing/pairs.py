@@ -14,6 +14,8 @@ TOLERANCE = {"float32": 1e-5, "float64": 1e-12, "float16": 1e-2}
 # What is small beside the largest gradient of the model is mostly rounding itself.
 LEAST_SCALE = 0.01
 _ZERO = 1e-6
+# Of what is granted to rounding, hardly any real rounding takes as much.
+_HARDLY_ROUNDING = 0.1
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,8 @@ class Pair:
             allowed = allowed + grain * self.lengths
         changed = odd[~(distance[odd] <= allowed[odd])]
         shown = changed if changed.size else odd
+        if phase == "forward" and changed.size:  # later layers make more of what began before
+            shown = odd[~(distance[odd] <= _HARDLY_ROUNDING * allowed[odd])]
         longer = np.maximum(np.nan_to_num(norms).max(axis=0), np.finfo(float).tiny)
         share = distance / np.maximum(longer, floor)
         first = to_name(phase, [labels[k] for k in shown.tolist()], share[shown])

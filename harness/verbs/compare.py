@@ -77,7 +77,7 @@ if TYPE_CHECKING:
 @click.option(
     "--format",
     "format_",
-    type=click.Choice(["text", "json", "markdown", "github"]),
+    type=click.Choice(["text", "json", "markdown", "github", "junit", "badge"]),
     default="text",
     show_default=True,
     help="What to print.",

@@ -78,7 +78,7 @@ def _steps(context: click.Context, option: click.Parameter, text: str) -> tuple[
 @click.option(
     "--format",
     "format_",
-    type=click.Choice(["text", "json", "markdown", "github"]),
+    type=click.Choice(["text", "json", "markdown", "github", "junit", "badge"]),
     default="text",
     show_default=True,
     help="What to print.",

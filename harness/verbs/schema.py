@@ -8,13 +8,20 @@ from harness.terminal import echo
 
 
 @click.command()
-@click.argument("what", type=click.Choice(["config", "scorecard"]), default="config")
+@click.argument("what", type=click.Choice(["config", "scorecard", "comparison"]), default="config")
 def schema(what: str) -> None:
-    """Print the JSON Schema of a config or of a scorecard."""
+    """Print the JSON Schema of a config, of a scorecard or of a comparison."""
     import json
 
+    from pydantic import BaseModel
+
+    from harness.comparison import Comparison
     from harness.config import MilestoneConfig
     from harness.scorecard import Scorecard
 
-    model = MilestoneConfig if what == "config" else Scorecard
-    echo(json.dumps(model.model_json_schema(by_alias=True), indent=2))
+    models: dict[str, type[BaseModel]] = {
+        "config": MilestoneConfig,
+        "scorecard": Scorecard,
+        "comparison": Comparison,
+    }
+    echo(json.dumps(models[what].model_json_schema(by_alias=True), indent=2))

@@ -115,7 +115,7 @@ def test_hostile_words_keep_the_rules() -> None:
     root = sound(render(scorecard_of(result_of(bad, odd, half))))
     assert sorted(outcomes(root[0]).values()) == ["error", "failure", "failure", "pass"]
     (text,) = (each.text for each in root.iter("failure") if each.attrib["type"] == "half")
-    assert text == "half  of a pair ]]> "
+    assert text == "half ? of a pair ]]> "  # a result holds no half character
 
 
 def test_same_check_twice_gives_two_cases() -> None:

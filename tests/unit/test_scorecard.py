@@ -181,7 +181,7 @@ def test_json_is_strict_and_has_the_promised_keys(mixed: Scorecard) -> None:
     for result in data["results"]:
         assert promised <= result.keys()
         for verdict in result["verdicts"]:
-            assert verdict.keys() == {"check", "status", "reason", "hint", "evidence"}
+            assert verdict.keys() == {"check", "status", "reason", "hint", "stage", "evidence"}
         for row in result["parameters"]:
             assert {"label", "shape", "verdict"} <= row.keys()
         assert {"held_out", "target"} <= result["accuracy"].keys()
