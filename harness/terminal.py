@@ -92,6 +92,30 @@ def names_or_all(names: tuple[str, ...], everything: bool) -> list[str]:
     return list(milestone_files()) if everything else list(names)
 
 
+def jobs_option(help_: str) -> Callable[[click.decorators.FC], click.decorators.FC]:
+    """`--jobs N` for a verb that has processes of its own."""
+    return click.option(
+        "--jobs",
+        type=click.IntRange(min=1),
+        default=None,
+        help=f"{help_}  [default: one a processor]",
+    )
+
+
+def timeout_option(
+    seconds: float, what: str
+) -> Callable[[click.decorators.FC], click.decorators.FC]:
+    """`--timeout SECONDS`, a number above 0."""
+    return click.option(
+        "--timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        default=seconds,
+        callback=finite,
+        show_default=True,
+        help=f"Seconds after which {what} is stopped.",
+    )
+
+
 class Progress:
     """A bar on stderr, one tick a job."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from harness.terminal import cpus, echo, names_or_all, pin_blas_threads
+from harness.terminal import cpus, echo, jobs_option, names_or_all, pin_blas_threads
 
 
 @click.command()
@@ -26,12 +26,7 @@ from harness.terminal import cpus, echo, names_or_all, pin_blas_threads
     show_default=True,
     help="Seeds for each control.",
 )
-@click.option(
-    "--jobs",
-    type=click.IntRange(min=1),
-    default=None,
-    help="How many processes train at once.  [default: one a processor]",
-)
+@jobs_option("How many processes train at once.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=None,
               help="Folder for NAME/calibration.json.  [default: milestones/]")  # fmt: skip
 def calibrate(

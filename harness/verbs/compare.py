@@ -14,7 +14,9 @@ from harness.terminal import (
     cpus,
     echo,
     finite,
+    jobs_option,
     pin_blas_threads,
+    timeout_option,
     wants_colour,
     width,
 )
@@ -44,20 +46,8 @@ if TYPE_CHECKING:
 @click.option(
     "--strict", is_flag=True, help="Exit with 1 for CHANGED-FASTER, with 4 for too little evidence."
 )
-@click.option(
-    "--jobs",
-    type=click.IntRange(min=1),
-    default=None,
-    help="How many processes train at once, half of them on each side.  [default: one a processor]",
-)
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=600.0,
-    callback=finite,
-    show_default=True,
-    help="Seconds after which one training is stopped.",
-)
+@jobs_option("How many processes train at once, half of them on each side.")
+@timeout_option(600.0, "one training")
 @click.option(
     "--cache",
     type=click.Path(path_type=Path, file_okay=False),

@@ -12,10 +12,11 @@ from harness.terminal import (
     Progress,
     cpus,
     echo,
-    finite,
+    jobs_option,
     listed,
     names_or_all,
     pin_blas_threads,
+    timeout_option,
     wants_colour,
     width,
 )
@@ -47,20 +48,8 @@ def _steps(context: click.Context, option: click.Parameter, text: str) -> tuple[
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="The first seed."
 )
-@click.option(
-    "--jobs",
-    type=click.IntRange(min=1),
-    default=None,
-    help="How many processes train at once.  [default: one a processor]",
-)
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=600.0,
-    callback=finite,
-    show_default=True,
-    help="Seconds after which one training is stopped.",
-)
+@jobs_option("How many processes train at once.")
+@timeout_option(600.0, "one training")
 @click.option(
     "--set",
     "changes",

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.errors import UsageError
-from harness.terminal import Progress, cpus, echo, finite, pin_blas_threads, wants_colour, width
+from harness.terminal import (
+    Progress,
+    cpus,
+    echo,
+    jobs_option,
+    pin_blas_threads,
+    timeout_option,
+    wants_colour,
+    width,
+)
 
 if TYPE_CHECKING:
     from harness.kill_matrix import KillMatrix
@@ -18,24 +27,12 @@ if TYPE_CHECKING:
 @click.option("--family", "families", multiple=True, metavar="NAME", help="Only such faults.")
 @click.option("--fault", "faults", multiple=True, metavar="NAME", help="Only this fault.")
 @click.option("--milestone", "milestones", multiple=True, metavar="NAME", help="Only on this one.")
-@click.option(
-    "--jobs",
-    type=click.IntRange(min=1),
-    default=None,
-    help="How many processes work at once.  [default: one a processor]",
-)
+@jobs_option("How many processes work at once.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
               help="The seed of all faults, and the first of the healthy ones.")  # fmt: skip
 @click.option("--healthy", type=click.IntRange(min=1), default=3, show_default=True, metavar="N",
               help="Seeds of each milestone to look at without a fault.")  # fmt: skip
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=60.0,
-    callback=finite,
-    show_default=True,
-    help="Seconds after which one look is stopped.",
-)
+@timeout_option(60.0, "one look")
 @click.option("--json", "as_json", is_flag=True, help="Print every verdict of every look.")
 @click.option("--markdown", is_flag=True, help="Print the page milestones/FAULTS.md.")
 @click.option("--list", "listed", is_flag=True, help="List the faults and plant none.")
