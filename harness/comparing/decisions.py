@@ -77,7 +77,7 @@ def cell(
     return Cell(
         quantity=quantity.name,
         unit=quantity.unit,
-        verdict=verdict or ("same" if excludes_planned(quantity, found) else "inconclusive"),
+        verdict=verdict or ("same" if is_settled(quantity, found) else "inconclusive"),
         samples=found.samples,
         estimate=_shown(quantity, found.mean),
         low=_shown(quantity, low),
@@ -91,10 +91,15 @@ def cell(
     )
 
 
-def excludes_planned(quantity: Quantity, found: MeanDifference) -> bool:
-    """Whether the effect that must not go unseen is ruled out, for the worse."""
+def is_settled(quantity: Quantity, found: MeanDifference) -> bool:
+    """Whether the effect that must not go unseen is ruled out, for the worse.
+
+    Not so where all that is plausible lies beyond the margin, in either direction, although the
+    tests do not show it: that is an effect with too little evidence.
+    """
     low, high = found.bounds(CONFIDENCE)
-    return (high if quantity.worse > 0 else -low) < quantity.planned
+    is_beyond = low > quantity.margin or high < -quantity.margin
+    return (high if quantity.worse > 0 else -low) < quantity.planned and not is_beyond
 
 
 def _shown(quantity: Quantity, value: float) -> float:

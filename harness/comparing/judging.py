@@ -171,6 +171,8 @@ def _verdict(found: _Findings, cells: Sequence[Cell]) -> Verdict:
 
 def _reproduce(name: str, found: _Findings) -> str:
     """One command, on the head's code, that shows what is wrong."""
+    if not found.is_comparable:
+        return ""
     parted = found.divergence
     if found.newly and found.newly[0].seeds:
         seed = f" --seed {found.newly[0].seeds[0]}"

@@ -69,7 +69,17 @@ def test_alpha_is_halved_at_the_first_of_several_looks() -> None:
     # (log 1.052 - log 1.03) / (0.00816 / sqrt(7)) = 6.85; with 6 degrees of freedom p = 0.00024,
     # less than 0.0025 / 10 and more than half of it.
     assert only.p_worse == pytest.approx(0.00024, abs=0.00001)
-    assert (only.verdict, first.verdict) == ("worse", "same")
+    assert (only.verdict, first.verdict) == ("worse", "inconclusive")
+
+
+@pytest.mark.parametrize("factor", [1.052, 1 / 1.052])
+def test_effect_beyond_the_margin_that_is_not_shown_is_not_the_same(factor: float) -> None:
+    """5 % is ruled in, 10 % is ruled out, and the tests want more than seven restarts."""
+    cell = step_time_cells({"a": timed(factor)}, 1)["a"]
+    assert cell.verdict == "inconclusive"
+    assert cell.low is not None
+    assert cell.high is not None
+    assert max(cell.low, 1 / cell.high) > 1.03
 
 
 def test_half_width_is_that_of_the_interval_at_the_level_of_one_test() -> None:
