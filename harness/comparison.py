@@ -167,6 +167,8 @@ class Comparison(_Model):
     engine: list[CheckChange] = []
     # What a reader must know: another machine, an older schema, what was not measured.
     notes: list[str] = []
+    # Where the head is judged less strictly than the base: checks no longer made, lower targets.
+    weaker: list[str] = []
     # Why there is no verdict at all: a side that does not start, or hangs. "" else.
     problem: str = ""
 
@@ -177,14 +179,17 @@ class Comparison(_Model):
         return newly or any(each.verdict == "REGRESSED" for each in self.milestones)
 
     def exit_code(self, strict: bool = False) -> int:
-        """0 no regression shown, 1 regression, 3 no verdict, 4 too little evidence (strict)."""
+        """0 no regression shown, 1 regression, 3 no verdict, 4 too little evidence (strict).
+
+        Evidence is too little, too, where the head is judged by less than the base.
+        """
         verdicts = {each.verdict for each in self.milestones}
         if self.regressed or (strict and "CHANGED-FASTER" in verdicts):
             return 1
         if self.problem or "not comparable" in verdicts or not verdicts:
             return 3
         thin = any(c.verdict == "inconclusive" for each in self.milestones for c in each.cells)
-        return 4 if strict and (thin or "inconclusive" in verdicts) else 0
+        return 4 if strict and (thin or self.weaker or "inconclusive" in verdicts) else 0
 
 
 def to_json(comparison: Comparison) -> str:

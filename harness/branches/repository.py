@@ -17,6 +17,8 @@ from harness.errors import BranchError, UsageError, did_you_mean
 
 # What a training is made of; anything else in a checkout does not touch its numbers.
 FOLDERS = ("harness", "configs", "data", "milestones")
+# What decides how trainings are judged.
+JUDGES = ("harness/checks", "harness/probes", "harness/oracles", "milestones")
 _SECONDS = 120.0
 # Sparse patterns would leave files out of a new worktree, a monitor would stay behind.
 _SETTINGS = {
@@ -91,6 +93,17 @@ class Repository:
                 digest.update(sha256(file.read_bytes()).digest())
         return digest.hexdigest()
 
+    def changed_judges(self, base: str, head: str | None) -> list[str]:
+        """What judges, and is not the same in a commit and another, or the checkout for None.
+
+        Folders of code, and single files of what is on record.
+        """
+        commits = [base] if head is None else [base, head]
+        names = self.git("diff", "--name-only", "-z", *commits, "--", *JUDGES).split("\0")
+        folders = [name if name.startswith("milestones/") else name.rpartition("/")[0]
+                   for name in names if name and not name.endswith(".md")]  # fmt: skip
+        return sorted(dict.fromkeys(folders))
+
     def common_folder(self) -> Path:
         """Where git keeps what all worktrees share."""
         return Path(self.git("rev-parse", "--path-format=absolute", "--git-common-dir"))
@@ -114,10 +127,12 @@ def repository_at(folder: Path, environment: Mapping[str, str]) -> Repository:
 def unknown_ref(repository: Repository, ref: str, milestones: Sequence[str] = ()) -> UsageError:
     """What to say of a word that is no ref, no scorecard and no milestone."""
     known = [*repository.refs(), *milestones]
+    is_shallow = repository.git("rev-parse", "--is-shallow-repository").strip() == "true"
+    deeper = " The clone is shallow: 'git fetch --unshallow' brings the rest." if is_shallow else ""
     return UsageError(
         f"'{ref}' is no branch, tag or commit of {repository.root}, and no scorecard."
         f"{did_you_mean(ref, known)}",
-        "'git branch --all' and 'git tag' list what there is.",
+        f"'git branch --all' and 'git tag' list what there is.{deeper}",
     )
 
 

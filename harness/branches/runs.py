@@ -19,6 +19,8 @@ from harness.scorecard import FILE_NAME, Scorecard, load, load_curves
 
 # Seconds that code may need until its imports are done and its first training begins.
 PATIENCE = 60.0
+# Of imports alone, asked once more when the whole takes too long.
+_IMPORT_SECONDS = 15.0
 _LOOK_EVERY = 0.02
 _THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 # Old code has no session.
@@ -202,7 +204,7 @@ class _Run:
     def _imports(self) -> bool | None:
         """Whether the code can be imported by itself; None when that takes too long."""
         trial = self._workshop.start([sys.executable, "-c", _IMPORTS], self._environment)
-        deadline = monotonic() + self._order.patience
+        deadline = monotonic() + min(self._order.patience, _IMPORT_SECONDS)
         try:
             while trial.process.poll() is None:
                 if monotonic() > deadline:

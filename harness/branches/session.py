@@ -35,6 +35,7 @@ MOST_LOOKS = 8
 # Of one training, each time it is run again to see where exactly it parts.
 MOST_CHECKPOINTS = 64
 _MOST_CLOSER_LOOKS = 3
+_SHOWN_JUDGES = 5
 _LEARNING = ("learning speed", "final accuracy", "reach")
 
 
@@ -222,19 +223,27 @@ class _Work:
         gone = {stop.milestone for stop in trainings.stops}
         gone |= {name for name, seeds in self._plan.items()
                  for side in seeds if name not in trainings.runs[side]}  # fmt: skip
-        sides = []
+        sides: dict[Word, Side] = {}
         for word, target in self._targets.items():
             runs = [ran for name in trainings.runs[word] for ran in trainings.runs[word][name]]
             if target.runs and not runs:
-                return None
+                continue
             side = (
                 joined(target, runs, trainings.unsteady[word]) if runs else self._recorded(target)
             )
             side = without(side, gone)
-            if not side.milestones:
-                return None
-            sides.append(self._with_closer_looks(word, side))
-        return sides[0], sides[1]
+            if side.milestones:
+                sides[word] = self._with_closer_looks(word, side)
+        if len(sides) == 1 and not trainings.stops:
+            (there,) = sides.values()
+            sides |= {word: self._without_any(target, there)
+                      for word, target in self._targets.items() if word not in sides}  # fmt: skip
+        return (sides["base"], sides["head"]) if len(sides) == 2 else None
+
+    def _without_any(self, target: Target, other: Side) -> Side:
+        """A side that has none of the milestones that were asked for."""
+        scorecard = other.scorecard.model_copy(update={"results": [], "engine": None})
+        return Side(source_of(target), scorecard)
 
     def _recorded(self, target: Target) -> Side:
         return recorded(target, self._request.asked.names or target.milestones)
@@ -263,10 +272,20 @@ class _Work:
             + (f". {stop.failure.hint}" if stop.failure.hint else "")
             for stop in stops
         )
-        notes = [*comparison.notes, *self._notes, *self._trainings.notes]
+        notes = [*comparison.notes, *self._notes, *self._trainings.notes, *self._judges()]
         return comparison.model_copy(
             update={"notes": list(dict.fromkeys(notes)), "problem": "; ".join(told)}
         )
+
+    def _judges(self) -> list[str]:
+        """A note where a side is judged by other checks: by what it has itself."""
+        base, head = self._targets["base"], self._targets["head"]
+        repository = self._request.asked.repository
+        if repository is None or not self._both_run or base.commit is None:
+            return []
+        found = repository.changed_judges(base.commit, head.commit if head.kind == "ref" else None)
+        shown = ", ".join(found[:_SHOWN_JUDGES]) + (" ..." if len(found) > _SHOWN_JUDGES else "")
+        return [f"each side is judged by its own checks, which differ: {shown}"] if found else []
 
     # --- where exactly trainings part ----------------------------------------------------
 

@@ -143,6 +143,9 @@ class _Place:
         )
 
     def _of_commit(self, word: str, commit: str) -> Target:
+        named = [self.repository.commit_of(f"refs/{kind}/{word}") for kind in ("tags", "heads")]
+        if None not in named and named[0] != named[1]:
+            self.notes.append(f"'{word}' is taken for the tag; 'refs/heads/{word}' is the branch")
         found = self.repository.files(commit, "configs")
         has_code = "__init__.py" in self.repository.files(commit, "harness")
         names = _milestones(f"{word} ({commit[:8]})", found, has_code)

@@ -133,7 +133,7 @@ class Workshop:
         if git.process.returncode:
             raise BranchError(
                 f"git cannot make a worktree of {commit[:8]}: {git.complaint()}",
-                f"It is made in {self._folder.parent}; TMPDIR names another folder.",
+                f"It is made in {self._folder.parent}. Is that full? TMPDIR names another folder.",
             )
         return tree
 

@@ -26,7 +26,12 @@ def changes_of_milestone(
 ) -> list[CheckChange]:
     """Of all checks on the seeds in common: those that do not pass on both sides."""
     seeds = sorted(base.keys() & head.keys())
-    return _changes([(seed, base[seed].verdicts, head[seed].verdicts) for seed in seeds])
+    pairs = [(seed, base[seed].verdicts, head[seed].verdicts) for seed in seeds]
+    made = [{v.check for r in side.values() for v in r.verdicts if v.status != "skip"}
+            for side in (base, head)]  # fmt: skip
+    # Probes look at the first seed of a side, which the other may not have.
+    elsewhere = {"now made": made[0], "no longer made": made[1]}
+    return [each for each in _changes(pairs) if each.check not in elsewhere.get(each.change, ())]
 
 
 def changes_of_engine(base: EngineResult | None, head: EngineResult | None) -> list[CheckChange]:

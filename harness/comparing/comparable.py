@@ -82,7 +82,14 @@ def notes(base: Side, head: Side) -> list[str]:
 
 def targets(base: Mapping[int, Result], head: Mapping[int, Result]) -> list[str]:
     """Where one side asks for less or more than the other: its checks judge by that."""
-    one, other = ({result.accuracy.target for result in side.values()} for side in (base, head))
-    if one == other or not one or not other:
-        return []
-    return [f"the target is {min(one):g} against {min(other):g}"]
+    one, other = _targets(base), _targets(head)
+    return [f"the target is {min(one):g} against {min(other):g}"] if one != other else []
+
+
+def asks_less(base: Mapping[int, Result], head: Mapping[int, Result]) -> bool:
+    """Whether the head's target is the lower one."""
+    return min(_targets(head)) < min(_targets(base))
+
+
+def _targets(results: Mapping[int, Result]) -> set[float]:
+    return {result.accuracy.target for result in results.values()} or {0.0}

@@ -9,7 +9,9 @@ from harness.scorecard import CostRow, Result
 
 # A peak that moves by less than this is not worth a word.
 MARGIN = 1.05
-_NOT_COUNTED = "not counted: the scorecard is an older one, or its engine cannot tell"
+_NOT_COUNTED = (
+    "not counted: no first seed came to its end, the scorecard is older, or its engine cannot tell"
+)
 
 
 def cost_of(results: Mapping[int, Result]) -> CostRow | None:

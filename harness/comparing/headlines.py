@@ -46,8 +46,10 @@ def _since(divergence: Divergence) -> str:
         return ""
     if divergence.phase == "evaluation":
         return f" first after step {step}"
-    if step == 0 or (since is not None and since == step - 1):
-        return f" from step {step}"
+    if step == 0:
+        return " from step 0"
+    if since is not None and since == step - 1:
+        return f" from step {step} (the first is 0)"
     return f" from a step after {since} and up to {step}" if since is not None else (
         f" at step {step} or before"
     )  # fmt: skip
@@ -82,7 +84,7 @@ def headline(
     if differences:
         return "; ".join(differences)
     decided = [cell for cell in cells if cell.verdict in ("worse", "better")]
-    if divergence and divergence.level == "CHANGED":
+    if divergence and divergence.level == "CHANGED" and not divergence.unsteady:
         return "; ".join([parting(divergence), *map(effect, decided)])
     if verdict == "REGRESSED" and newly:
         return f"{newly[0].check} fails: {newly[0].reason}"
@@ -93,6 +95,8 @@ def headline(
         return f"too little evidence on {', '.join(unsure)}"
     if divergence is None or divergence.level == "unknown":
         return "no difference seen"
+    if divergence.unsteady:
+        return f"no difference shown; other bits each time on {' and '.join(divergence.unsteady)}"
     return parting(divergence)
 
 

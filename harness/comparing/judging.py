@@ -33,6 +33,8 @@ class _Findings:
     differences: list[str]
     divergence: Divergence
     checks: list[CheckChange]
+    # Seeds without a verdict on one side, and why.
+    left_out: list[str]
 
     @property
     def seeds(self) -> list[int]:
@@ -46,7 +48,8 @@ class _Findings:
     def newly(self) -> list[CheckChange]:
         """Newly failing checks that show a regression."""
         stages = {**check_changes.stages(self.one), **check_changes.stages(self.other)}
-        same = self.divergence.level == "IDENTICAL"
+        # The same training, evaluated otherwise: there is no luck in that either.
+        same = self.divergence.level == "IDENTICAL" or self.divergence.phase == "evaluation"
         return [
             change
             for change in self.checks
@@ -79,45 +82,68 @@ def compare(
                    [*learned.get(name, []), *([timed[name]] if name in timed else [])])
         for name in common
     ]  # fmt: skip
+    engine = check_changes.changes_of_engine(base.scorecard.engine, head.scorecard.engine)
+    weaker = [*_fewer("engine", engine), *_weaker(found)]
     return Comparison(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         base=base.source,
         head=head.source,
         milestones=[*milestones, *_one_sided(base, head)],
-        engine=check_changes.changes_of_engine(base.scorecard.engine, head.scorecard.engine),
-        notes=[*comparable.notes(base, head), *_notes(found), *notes],
+        engine=engine,
+        notes=[*comparable.notes(base, head), *weaker, *_notes(found), *notes],
+        weaker=weaker,
     )
 
 
 def _find(base: Side, head: Side, name: str) -> _Findings:
     one, other = base.results(name), head.results(name)
     differences = comparable.differences(base, head, name)
+    left_out: list[str] = []
     for word, side in (("base", one), ("head", other)):
-        why = next(filter(None, map(check_changes.has_no_verdict, side.values())), "")
-        differences += [f"no verdict on the {word}'s side: {why}"] if why else []
+        no_verdict = {s: why for s, r in side.items() if (why := check_changes.has_no_verdict(r))}
+        if len(no_verdict) == len(side):
+            first = next(iter(no_verdict.values()))
+            differences.append(f"no verdict on the {word}'s side: {first}")
+        else:
+            left_out += [f"seed {s} is left out: {why} ({word})" for s, why in no_verdict.items()]
+            for seed in no_verdict:
+                del side[seed]
     return _Findings(
         one,
         other,
         differences,
         divergence.find(base, head, name),
         check_changes.changes_of_milestone(one, other),
+        left_out,
     )
 
 
 def _notes(found: Mapping[str, _Findings]) -> list[str]:
     told = []
     for name, each in found.items():
-        told += [f"{name}: {text}" for text in comparable.targets(each.one, each.other)]
+        if not comparable.asks_less(each.one, each.other):
+            told += [f"{name}: {text}" for text in comparable.targets(each.one, each.other)]
+        told += [f"{name}: {text}" for text in each.left_out]
         told += [
             f"{name}: the {word} does not repeat itself: the same seed gave other bits twice"
             for word in each.divergence.unsteady
         ]
-        told += [
-            f"{name}: {change.check} is {change.change}"
-            for change in each.checks
-            if change.change in ("no longer made", "now made")
-        ]
+        told += [f"{name}: {c.check} is now made" for c in each.checks if c.change == "now made"]
     return told
+
+
+def _weaker(found: Mapping[str, _Findings]) -> list[str]:
+    """Where the head is asked for less: its checks pass more easily."""
+    told = []
+    for name, each in found.items():
+        if comparable.asks_less(each.one, each.other):
+            told += [f"{name}: {text}" for text in comparable.targets(each.one, each.other)]
+        told += _fewer(name, each.checks)
+    return told
+
+
+def _fewer(where: str, checks: Sequence[CheckChange]) -> list[str]:
+    return [f"{where}: {c.check} is no longer made" for c in checks if c.change == "no longer made"]
 
 
 def _milestone(
@@ -145,7 +171,7 @@ def _milestone(
         head_accuracy=[found.other[seed].accuracy.held_out for seed in found.seeds],
         base_loss=loss_curve(base, name, found.seeds),
         head_loss=loss_curve(head, name, found.seeds),
-        reproduce=_reproduce(name, found),
+        reproduce=_reproduce(head, name, found),
     )
 
 
@@ -164,23 +190,34 @@ def _verdict(found: _Findings, cells: Sequence[Cell]) -> Verdict:
     learned = ("learning speed", "final accuracy", "reach")
     if any(cell.quantity in learned for cell in by_verdict["better"]) and not fixed:
         return "CHANGED-FASTER"
-    if any(cell.verdict == "inconclusive" for cell in cells):
+    unknown = [c for c in cells if c.verdict == "not measured" and c.quantity in learned]
+    if unknown or any(cell.verdict == "inconclusive" for cell in cells):
         return "inconclusive"
     return "improved" if fixed or by_verdict["better"] else "same"
 
 
-def _reproduce(name: str, found: _Findings) -> str:
-    """One command, on the head's code, that shows what is wrong."""
+def _reproduce(head: Side, name: str, found: _Findings) -> str:
+    """One command that shows, with the head's code, what is wrong; "" where there is none."""
     if not found.is_comparable:
         return ""
     parted = found.divergence
     if found.newly and found.newly[0].seeds:
-        seed = f" --seed {found.newly[0].seeds[0]}"
-        return f"harness run {name}{'' if seed.endswith(' 0') else seed}"
-    if parted.level == "CHANGED" and parted.phase in ("gradient", "update") and parted.tensor:
-        seed = f" --seed {parted.seed}" if parted.seed else ""
-        return f"harness run {name}{seed} --explain {parted.tensor}"
-    return ""
+        words = f"harness run {name}{_seed(found.newly[0].seeds[0])}"
+    elif parted.level == "CHANGED" and parted.phase in ("gradient", "update") and parted.tensor:
+        words = f"harness run {name}{_seed(parted.seed)} --explain {parted.tensor}"
+    else:
+        return ""
+    source = head.source
+    is_elsewhere = source.kind == "ref" and source.commit
+    return (
+        f"git switch --detach {source.commit[:9]} && {words}"
+        if is_elsewhere and source.commit
+        else words
+    )
+
+
+def _seed(seed: int | None) -> str:
+    return f" --seed {seed}" if seed else ""
 
 
 def _one_sided(base: Side, head: Side) -> list[MilestoneComparison]:

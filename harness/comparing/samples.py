@@ -56,7 +56,8 @@ def samples_of(base: Side, head: Side, milestone: str) -> Samples:
     ours = [_run(base, one[seed]) for seed in seeds]
     theirs = [_run(head, other[seed]) for seed in seeds]
     if len(seeds) < 2:
-        why = f"{len(seeds)} seeds in common; at least 2 are needed: --seeds N"
+        count = "1 seed" if len(seeds) == 1 else f"{len(seeds)} seeds"
+        why = f"{count} in common; at least 2 are needed: --seeds N"
         return Samples(len(seeds), no_speed=why, no_final=why, remarks=_dropped(dropped))
     speed, no_speed = _speed(ours, theirs)
     final, no_final = _final(ours, theirs)

@@ -27,13 +27,33 @@ def first_parting(base: Trajectory, head: Trajectory) -> Parting | None:
         odd = sorted(set(base.labels) ^ set(head.labels)) or list(head.labels)
         return Parting("CHANGED", "start", 0, None, odd[0], tuple(odd[1:]))
     found = by_checkpoints(base, head)
-    after = found.since if found else None
-    earlier = _by_norms(base, head, -1 if after is None else after)
+    if found is None and (end := _last_equal(base, head)) is not None:
+        return _by_norms(base, head, end) or _recorded_otherwise(base, head)
+    earlier = _by_norms(base, head, -1 if not found or found.since is None else found.since)
     if earlier is None or (found and (found.step or 0) <= (earlier.step or 0)):
         return _with_true_steps(found, base, head)
     if found and earlier.level == "ROUNDING" and (found.difference or 0.0) > _MOST_GROWTH:
         return found  # rounding does not grow as fast: norms do not tell a turn or a change of sign
     return earlier
+
+
+def _last_equal(base: Trajectory, head: Trajectory) -> int | None:
+    """The last step that both kept, of two trainings whose fingerprints are all equal."""
+    one, other = base.checkpoints, head.checkpoints
+    if one is None or other is None:
+        return None
+    both = np.intersect1d(one.steps, other.steps)
+    return int(both[-1]) if both.size else None
+
+
+def _recorded_otherwise(base: Trajectory, head: Trajectory) -> Parting | None:
+    """Where the record of equal trainings differs, by more than it may through rounding."""
+    found = _by_norms(base, head, -1)
+    if found is None or found.level != "CHANGED":
+        return None
+    what = {"forward": "recorded loss", "gradient": "recorded gradient norm of ",
+            "update": "recorded movement of "}.get(found.phase, "record")  # fmt: skip
+    return replace(found, phase="evaluation", since=None, tensor=f"{what}{found.tensor}", also=())
 
 
 def _with_true_steps(found: Parting | None, base: Trajectory, head: Trajectory) -> Parting | None:

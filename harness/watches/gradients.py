@@ -89,7 +89,9 @@ def _squares(rows: np.ndarray) -> np.ndarray:
     """Sum of squares of each row, in float64 where float32 would lose it."""
     with np.errstate(over="ignore", invalid="ignore"):
         squares: np.ndarray = np.vecdot(rows, rows)
-        if ((squares < _TINY) | ~np.isfinite(squares)).any():
-            wide = rows.astype(np.float64)
-            squares = np.vecdot(wide, wide)
+        odd = (squares < _TINY) | ~np.isfinite(squares)
+        if odd.any():  # only these rows: the others' norms must not hang on their neighbours
+            squares = squares.astype(np.float64)
+            wide = rows[odd].astype(np.float64)
+            squares[odd] = np.vecdot(wide, wide)
     return squares

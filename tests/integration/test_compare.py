@@ -114,6 +114,14 @@ def test_milestone_of_one_side_is_added_or_removed(repository: Path, tmp_path: P
     assert found == {"small": "same", "more": "removed"}
 
 
+def test_named_milestone_of_one_side_is_enough(repository: Path, tmp_path: Path) -> None:
+    words = ("more", "--seeds", "2", "--no-timing")
+    for refs, verdict in ((("main", "with-more"), "added"), (("with-more", "main"), "removed")):
+        code, _, _ = compared(repository, tmp_path, *refs, *words)
+        found = {each.milestone: each.verdict for each in written(tmp_path).milestones}
+        assert (code, found) == (0, {"more": verdict})
+
+
 def test_scorecard_is_compared_with_a_branch_on_its_own_seeds(
     repository: Path, tmp_path: Path
 ) -> None:

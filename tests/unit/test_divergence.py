@@ -159,6 +159,29 @@ def test_training_that_ends_early_is_told_by_its_steps() -> None:
     assert parting(told) == "the training takes 60 steps, not 80"
 
 
+@pytest.mark.parametrize(
+    ("curve", "tensor"),
+    [
+        ("loss", "recorded loss"),
+        ("gradient_norm", "recorded gradient norm of hidden.weight"),
+        ("movement", "recorded movement of hidden.weight"),
+    ],
+)
+def test_equal_trainings_that_are_recorded_otherwise_are_told(curve: str, tensor: str) -> None:
+    def once(array: np.ndarray) -> np.ndarray:
+        array.reshape(len(array), -1)[9, 0] *= 1.001
+        return array
+
+    told = found(with_curve(side(), f"0/{curve}", once))
+    assert (told.level, told.phase, told.tensor, told.step) == ("CHANGED", "evaluation", tensor, 9)
+    assert divergence.stream(told) == "same"
+
+
+def test_norms_that_differ_by_rounding_in_equal_trainings_are_nothing() -> None:
+    head = with_curve(side(), "0/gradient_norm", lambda array: array * (1 + 2e-7))
+    assert found(head).level == "IDENTICAL"
+
+
 def test_worst_seed_is_told() -> None:
     base = side([record(0), record(1)])
     head = side([record(0), record(1, "bce_grad_sum")])

@@ -14,7 +14,7 @@ from harness.comparison import Comparison, MilestoneComparison, to_json
 from harness.errors import JobCrashedError, JobKilledError
 from harness.results import failed_result
 from harness.scorecard import CostRow, EngineResult, Result, VerdictRow
-from tests.sides import record, side, small_milestone
+from tests.sides import record, side, small_milestone, with_curve
 
 SEEDS = range(8)
 COST = CostRow(ops=6, nodes=4, by_op={"LinearBackward": 2}, size_bytes=100, peak_bytes=1000)
@@ -185,10 +185,86 @@ def test_newly_failing_engine_is_a_regression_of_the_whole() -> None:
 def test_notes_tell_of_dropped_checks_lower_targets_and_unsteady_sides() -> None:
     base = many(results=edited(with_verdict("pass")))
     head = replace(many(), unsteady=frozenset({"small"}))
-    notes = compared(head, base, notes=["and this"]).notes
+    told = compared(head, base, notes=["and this"])
+    notes = told.notes
     assert "small: odd is no longer made" in notes
+    assert told.weaker == ["small: odd is no longer made"]
+    assert (told.exit_code(), told.exit_code(strict=True)) == (0, 4)
     assert "small: the head does not repeat itself: the same seed gave other bits twice" in notes
     assert notes[-1] == "and this"
+
+
+def test_lower_target_is_less_evidence_and_a_higher_one_is_not() -> None:
+    def with_target(target: float) -> Side:
+        change = lambda r: r.model_copy(  # noqa: E731  (short)
+            update={"accuracy": r.accuracy.model_copy(update={"target": target})}
+        )
+        return many(results=edited(change))
+
+    told = compared(with_target(0.5), with_target(0.9))
+    assert told.weaker == ["small: the target is 0.9 against 0.5"]
+    assert (told.exit_code(), told.exit_code(strict=True)) == (0, 4)
+    told = compared(with_target(0.9), with_target(0.5))
+    assert (told.weaker, told.exit_code(strict=True)) == ([], 0)
+    assert "small: the target is 0.5 against 0.9" in told.notes
+
+
+def test_other_bits_each_time_are_no_headline() -> None:
+    head = replace(many("tanh_bwd_not_squared"), unsteady=frozenset({"small"}))
+    assert "gradient differs" not in only(compared(head)).headline
+
+
+def test_one_seed_is_too_little_evidence_unless_the_bits_are_equal() -> None:
+    one = side([record(0)])
+    assert compared(one, one).exit_code(strict=True) == 0
+    other = compared(side([record(0, "ok_bias_init_uniform")]), one)
+    assert only(other).verdict in ("inconclusive", "REGRESSED")
+    assert other.exit_code(strict=True) in (1, 4)
+
+
+def test_missed_band_of_a_training_that_is_only_evaluated_otherwise_is_no_luck() -> None:
+    def one(results: list[Result]) -> list[Result]:
+        missed = with_verdict("fail", "band")(results[0])
+        return [missed, *map(with_verdict("pass", "band"), results[1:])]
+
+    base = many(results=edited(with_verdict("pass", "band")))
+    head = with_curve(many(results=one), "0/accuracy", lambda array: array * 0.5)
+    assert only(compared(head, base)).verdict == "REGRESSED"
+
+
+def test_seed_without_a_verdict_is_left_out_where_others_have_one() -> None:
+    killed = JobKilledError("its process was killed by SIGKILL")
+
+    def last_killed(results: list[Result]) -> list[Result]:
+        return [*results[:-1], failed_result(small_milestone(), 7, "numpy", killed)]
+
+    told = compared(many(results=last_killed))
+    assert only(told).verdict == "same"
+    assert only(told).seeds == list(SEEDS)[:-1]
+    assert "small: seed 7 is left out: its process was killed by SIGKILL (head)" in told.notes
+
+
+def test_probed_check_of_a_first_seed_that_the_other_side_lacks_is_not_new() -> None:
+    def first_only(results: list[Result]) -> list[Result]:
+        return [with_verdict("pass")(results[0]), *map(with_verdict("skip"), results[1:])]
+
+    base = side([record(seed) for seed in range(4)], results=first_only)
+    head = side([record(seed) for seed in range(2, 6)], results=first_only)
+    found = only(compared(head, base))
+    assert [change for change in found.checks if change.check == "odd"] == []
+
+
+def test_command_goes_to_the_commit_of_a_ref_first() -> None:
+    head = many("tanh_bwd_not_squared")
+    source = head.source.model_copy(update={"kind": "ref", "commit": "0123456789abcdef"})
+    told = compared(replace(head, source=source))
+    assert only(told).reproduce.startswith("git switch --detach 012345678 && harness run small")
+    assert only(compared(head)).reproduce.startswith("harness run small")
+
+
+def test_what_cannot_be_compared_has_no_command() -> None:
+    head = many("tanh_bwd_not_squared", configs={"small": "f" * 64}, settings={})
+    assert only(compared(head)).reproduce == ""
 
 
 def test_too_little_evidence_is_said_and_only_strict_fails_on_it() -> None:

@@ -160,7 +160,7 @@ def test_identical_runs_are_the_same_with_nothing_to_test() -> None:
 def test_one_seed_in_common_is_too_few() -> None:
     found = cells(of(), of([0.0225], [1.0]))
     assert [cell.verdict for cell in found] == ["not measured"] * 3
-    assert found[0].note == "1 seeds in common; at least 2 are needed: --seeds N"
+    assert found[0].note == "1 seed in common; at least 2 are needed: --seeds N"
 
 
 def test_seeds_without_a_result_are_left_out_and_named() -> None:

@@ -219,5 +219,28 @@ def test_watched_loss_is_the_engine_s_up_to_rounding(rng: np.random.Generator) -
     assert watching.finish()[0] == pytest.approx(engine, rel=1e-6)
 
 
+def test_norms_do_not_hang_on_other_steps() -> None:
+    """One step that is not finite, or tiny, leaves the bits of its neighbours as they are."""
+
+    def norms(odd: float) -> np.ndarray:
+        params = parameters(np.random.default_rng(0))
+        watch = GradientWatch(BACKEND, params)
+        rng = np.random.default_rng(1)
+        for step in range(10):
+            for each in params:
+                each.grad = rng.standard_normal(each.shape).astype(np.float32)
+                each.grad *= np.float32(odd) if step == 5 else np.float32(1)
+            watch.after_backward()
+            watch.after_step()
+        return watch.finish()[0]
+
+    plain, odd, tiny = norms(1.0), norms(np.nan), norms(1e-25)
+    others = np.arange(10) != 5
+    np.testing.assert_array_equal(plain[others], odd[others])
+    np.testing.assert_array_equal(plain[others], tiny[others])
+    assert np.isinf(odd[5]).all()
+    np.testing.assert_allclose(tiny[5], plain[5] * 1e-25, rtol=1e-5)
+
+
 if __name__ == "__main__":
     raise SystemExit(pytest.main([__file__, "-q"]))
