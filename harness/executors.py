@@ -230,10 +230,15 @@ def _end_with(lifeline: Connection) -> None:
 def _crash(error: BaseException) -> JobCrashedError:
     frames = traceback.extract_tb(error.__traceback__)
     last = frames[-1] if frames else None
-    where = f" ({last.filename}:{last.lineno} in {last.name})" if last else ""
+    where = f" ({_from_here(last.filename)}:{last.lineno} in {last.name})" if last else ""
     message = f"it raised {type(error).__name__}: {error}{where}"
     details = "".join(traceback.format_exception(error))
     return JobCrashedError(message, "The traceback is in the scorecard.", details)
+
+
+def _from_here(file: str) -> str:
+    """The path as a reader wants it: from the current folder where the file is below it."""
+    return file.removeprefix(os.path.join(os.getcwd(), ""))
 
 
 def _answer(task: _Task) -> bytes | JobKilledError:

@@ -10,6 +10,7 @@ import numpy as np
 
 from harness.checks.accuracy import steps_to
 from harness.checks.base import Verdict
+from harness.checks.crashes import raised_in
 from harness.checks.loss import first_and_last
 from harness.checks.tensors import tensor_verdicts
 from harness.config import MilestoneConfig
@@ -111,7 +112,13 @@ def failed_result(config: MilestoneConfig, seed: int, backend: str, error: JobEr
 
 
 def _no_verdict(error: JobError) -> VerdictRow:
-    evidence = {"traceback": _text(error.details)} if isinstance(error, JobCrashedError) else {}
+    evidence = {}
+    if isinstance(error, JobCrashedError):
+        place = raised_in(error.details).get("place")
+        evidence = {
+            "traceback": _text(error.details),
+            **({"place": _text(str(place))} if place else {}),
+        }
     return VerdictRow(
         check="runs", status="error", reason=_text(error.message), hint=_text(error.hint),
         evidence={"kind": type(error).__name__, **evidence},

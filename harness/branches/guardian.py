@@ -21,6 +21,7 @@ from time import monotonic, sleep
 _GIT_SECONDS = 60.0
 # Killed processes are not gone at once, and may write one more file until they are.
 _DELETING_SECONDS = 10.0
+_CLEAN_LOOKS = 2
 
 
 def clean(folder: Path, common: Path | None, groups: Iterable[int] = ()) -> None:
@@ -31,19 +32,27 @@ def clean(folder: Path, common: Path | None, groups: Iterable[int] = ()) -> None
     """
     for group in groups:
         kill_group(group)
-    if common is not None:
-        _remove_worktrees(folder, common)
     deadline = monotonic() + _DELETING_SECONDS
-    while folder.exists() and monotonic() < deadline:
-        shutil.rmtree(folder, ignore_errors=True)
-        if folder.exists():
-            sleep(0.05)
+    looks = 0
+    while looks < _CLEAN_LOOKS and monotonic() < deadline:
+        is_left = folder.exists() or (common is not None and any(_records(folder, common)))
+        looks = 0 if is_left else looks + 1
+        if is_left and common is not None:
+            _remove_worktrees(folder, common)
+        if is_left:
+            shutil.rmtree(folder, ignore_errors=True)
+        sleep(0.02)
 
 
 def kill_group(group: int) -> None:
     """SIGKILL for a process and all that it started; nothing when they are gone."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(group, signal.SIGKILL)
+
+
+def _records(folder: Path, common: Path) -> Iterable[Path]:
+    """What git knows of worktrees in `folder`: no other worktree has such a name."""
+    return (common / "worktrees").glob(f"{folder.name}-*")
 
 
 def _remove_worktrees(folder: Path, common: Path) -> None:
@@ -57,9 +66,8 @@ def _remove_worktrees(folder: Path, common: Path) -> None:
                 stderr=subprocess.DEVNULL,
                 timeout=_GIT_SECONDS,
             )
-    # A worktree that was cut short while it was made is none that git would remove. Its record
-    # has the name of ours, which no other worktree has.
-    for record in (common / "worktrees").glob(f"{folder.name}-*"):
+    # A worktree that was cut short while it was made is none that git would remove.
+    for record in _records(folder, common):
         shutil.rmtree(record, ignore_errors=True)
     with suppress(OSError):  # git deletes it with the last worktree, too
         (common / "worktrees").rmdir()

@@ -48,4 +48,10 @@ def _numbers(row: Measurement) -> str:
     """What was got and expected; nothing where there are no numbers, as when something raised."""
     if math.isnan(row.got) and math.isnan(row.expected):
         return ""
-    return f": got {row.got:.3g}, expected {row.expected:.3g}"
+    return f": got {_number(row.got)}, expected {_number(row.expected)}"
+
+
+def _number(value: float) -> str:
+    """Three significant digits; a whole number, such as a count, with all of its own."""
+    is_whole = float(value).is_integer() and abs(value) < 1e12
+    return f"{value:.0f}" if is_whole else f"{value:.3g}"

@@ -21,10 +21,10 @@ def add(scorecard: Path, folder: Path) -> Path:
     """Put a scorecard, given as a file or its folder, into the history; its new file.
 
     It is whole or not there. Several may add at once where the system locks files: then no number
-    is given twice. Raises ScorecardError when it cannot be read or is there already, OutputError
-    when the folder cannot be written to.
+    is given twice. Raises ScorecardError when it cannot be read, was made with other settings or
+    is there already, OutputError when the folder cannot be written to.
     """
-    card = load(scorecard)
+    card = _normal_run(scorecard)
     try:
         date = moment(card.created).astimezone(UTC).date()
     except (UnreadableError, OverflowError) as error:
@@ -40,6 +40,22 @@ def add(scorecard: Path, folder: Path) -> Path:
             f"cannot write to {folder}: {error.strerror}", "Name another folder."
         ) from error
     return file
+
+
+def _normal_run(scorecard: Path) -> Scorecard:
+    """The scorecard; a run with --set says nothing about the milestones as they are."""
+    try:
+        card = load(scorecard)
+    except ScorecardError as error:
+        hint = error.hint or "Name the scorecard.json that `harness run` wrote, or its folder."
+        raise ScorecardError(error.message, hint) from error
+    if card.provenance.modified:
+        raise ScorecardError(
+            f"{scorecard} cannot be a night: it was run with other settings, "
+            f"--set {', --set '.join(card.provenance.modified)}",
+            "Run the milestones without --set for a night.",
+        )
+    return card
 
 
 def slim(card: Scorecard) -> Scorecard:

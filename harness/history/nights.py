@@ -40,8 +40,9 @@ class Night:
     status: str
     milestones: Mapping[str, Point]
     engine: str | None = None
-    # The reason of the engine's first failing check, "" where all pass.
+    # The reason of the engine's first failing check and its name, "" where all pass.
     engine_cause: str = ""
+    engine_check: str = ""
     # Whether files differed from the commit.
     dirty: bool = False
 

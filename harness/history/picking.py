@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, NotRequired
+from typing import Annotated, Any, NotRequired
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
 from typing_extensions import TypedDict  # before Python 3.12, pydantic takes no other
 
@@ -25,6 +25,7 @@ from harness.scorecard import (
     overall,
 )
 
+_Share = Annotated[float, Field(ge=0.0, le=1.0)]
 _STRICT = ConfigDict(strict=True, allow_inf_nan=False)
 _CURRENT = f"{SCHEMA_NAME}/{SCHEMA_VERSION}"
 
@@ -46,7 +47,7 @@ class _Verdict(TypedDict):
 
 class _Accuracy(TypedDict):
     __pydantic_config__ = _STRICT  # type: ignore[misc]
-    held_out: NotRequired[float | None]
+    held_out: NotRequired[_Share | None]
     target: float
     steps_to_target: NotRequired[int | None]
 
@@ -99,6 +100,7 @@ def night_of(text: bytes, file: str) -> Night:
     card = _card(text)
     moment(card["created"])
     engine = card.get("engine")
+    check, cause = _first_bad([engine]) if engine else ("", "")
     return Night(
         file=file,
         created=card["created"],
@@ -106,7 +108,8 @@ def night_of(text: bytes, file: str) -> Night:
         status=card["status"],
         milestones=_points(card["results"]),
         engine=engine["status"] if engine else None,
-        engine_cause=_first_bad([engine])[1] if engine else "",
+        engine_cause=cause,
+        engine_check=check,
         dirty=bool(card["provenance"].get("dirty")),
     )
 

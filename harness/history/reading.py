@@ -51,9 +51,13 @@ def _files(folder: Path) -> list[str]:
         with os.scandir(folder) as entries:
             return sorted(_files_of(entries))
     except OSError as error:
+        hint = (
+            "Name the folder that it is in; `harness history DIR --add FILE` puts it into one."
+            if folder.exists()
+            else f"`harness history {folder} --add SCORECARD` starts one."
+        )
         raise ScorecardError(
-            f"{folder} cannot be read as a folder of scorecards: {error.strerror}",
-            f"`harness history {folder} --add SCORECARD` starts one.",
+            f"{folder} cannot be read as a folder of scorecards: {error.strerror}", hint
         ) from error
 
 
@@ -61,11 +65,18 @@ def _files_of(entries: Iterator[os.DirEntry[str]]) -> Iterator[str]:
     for entry in entries:
         if entry.name.startswith("."):
             continue
-        if entry.is_dir():
+        if _is_folder(entry):
             names = (FILE_NAME, f"{FILE_NAME}.gz")
             yield from (f"{entry.name}/{name}" for name in names if _is_there(entry, name))
         elif entry.name.endswith(_SUFFIXES):
             yield entry.name
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself: listed by its name, and skipped with the reason
+        return False
 
 
 def _is_there(entry: os.DirEntry[str], name: str) -> bool:

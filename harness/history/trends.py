@@ -16,13 +16,15 @@ QUANTITIES = ("accuracy", "steps_to_target", "loss", "seconds")
 class Streak:
     """Nights without a pass, up to the last; `cause` is that of the first of them.
 
-    `now` is the cause of the last one where another check fails first there, else "".
+    `now` is the cause of the last one where another check fails first there, else "". `good` is
+    the last night that passed; None where none did.
     """
 
     first: Night
     nights: int
     cause: str
     now: str = ""
+    good: Night | None = None
 
 
 @dataclass(frozen=True)
@@ -43,22 +45,31 @@ def nights_of(history: History, milestone: str) -> list[tuple[Night, Point]]:
 
 def streak(nights: Sequence[tuple[Night, Point]]) -> Streak | None:
     """The nights without a pass that these end with; None where the last one passed."""
-    count = 0
-    for _, point in reversed(nights):
-        if point.status == "pass":
-            break
-        count += 1
-    if not count:
+    return _streak([(n, point.status, point.check, point.cause) for n, point in nights])
+
+
+def engine_streak(nights: Sequence[Night]) -> Streak | None:
+    """The same of the engine by itself; nights that did not look at it say nothing."""
+    return _streak([(n, n.engine, n.engine_check, n.engine_cause) for n in nights if n.engine])
+
+
+def _streak(told: Sequence[tuple[Night, str, str, str]]) -> Streak | None:
+    """Of nights with a status, the check that fails first, and its reason."""
+    passed = [i for i, (_, status, _, _) in enumerate(told) if status == "pass"]
+    failing = told[passed[-1] + 1 if passed else 0 :]
+    if not failing:
         return None
-    first, point = nights[-count]
-    last = nights[-1][1]
-    return Streak(first, count, point.cause, last.cause if last.check != point.check else "")
+    first, _, check, cause = failing[0]
+    _, _, last_check, last_cause = failing[-1]
+    good = told[passed[-1]][0] if passed else None
+    return Streak(first, len(failing), cause, last_cause if last_check != check else "", good)
 
 
 def drifts(nights: Sequence[tuple[Night, Point]]) -> list[Drift]:
     """All changes of level among the last nights, by quantity."""
+    passed = [(night, point) for night, point in nights if point.status == "pass"]
     return [
-        Drift(quantity, nights[each.index][0], each.before, each.after, each.size)
+        Drift(quantity, passed[each.index][0], each.before, each.after, each.size)
         for quantity in QUANTITIES
-        for each in change_points([getattr(point, quantity) for _, point in nights])
+        for each in change_points([getattr(point, quantity) for _, point in passed])
     ]

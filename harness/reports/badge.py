@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from harness.reports.escapes import one_line
-from harness.reports.summary import lines
+from harness.reports.summary import is_whole, lines
 from harness.scorecard import Scorecard
 
 _COLOURS = {"pass": "brightgreen", "fail": "red", "error": "orange"}
@@ -14,12 +14,19 @@ _LONGEST = 60
 
 
 def render(scorecard: Scorecard) -> str:
-    """Such as {"schemaVersion": 1, "label": "milestones", "message": "5 of 5 pass", ...}."""
+    """Such as {"schemaVersion": 1, "label": "milestones", "message": "5 of 5 pass", ...}.
+
+    A pass of no milestone has no colour, and one of some of the checks not the brightest.
+    """
     summed = lines(scorecard)
     message = f"{sum(line.passed for line in summed)} of {len(summed)} pass"
     if scorecard.engine and scorecard.engine.status != "pass":
         message += ", engine fails" if scorecard.engine.status == "fail" else ", engine unchecked"
-    return to_badge("milestones", message, _COLOURS[scorecard.status])
+    colour = _COLOURS[scorecard.status] if summed else "lightgrey"
+    if not is_whole(scorecard):
+        message += ", not all checks"
+        colour = "yellowgreen" if colour == "brightgreen" else colour
+    return to_badge("milestones", message, colour)
 
 
 def to_badge(label: str, message: str, colour: str) -> str:

@@ -1,7 +1,7 @@
 """The scorecard as annotations for GitHub Actions, at the lines to blame where they are known.
 
 One `::error` for each cause with what follows from it, one `::warning` for a consequence that
-has a line of its own, and a `::notice` with the summary.
+has a line of its own or for what was not run, and a `::notice` with the summary.
 """
 
 from __future__ import annotations
@@ -9,9 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.reports.escapes import printable
+from harness.reports.escapes import listed, printable
 from harness.reports.explanation import headline as explained
-from harness.reports.summary import Failure, failures, headline, lines, place_of
+from harness.reports.summary import (
+    Failure,
+    failures,
+    headline,
+    is_not_run,
+    lines,
+    place_of,
+)
 from harness.scorecard import Result, Scorecard
 
 # GitHub refuses longer ones.
@@ -44,7 +51,8 @@ def _of_failure(failure: Failure) -> Iterator[str]:
         if where is not failure
     ]
     text = "\n".join(part for part in parts if part)
-    yield annotation("error", f"{failure.milestone}: {cause.check}", text, place)
+    title = f"{listed(failure.milestones)}: {cause.check}"
+    yield annotation("warning" if is_not_run(cause) else "error", title, text, place)
     for where, verdict in elsewhere:
         text = f"{where.where}: {verdict.reason}\nFollows from {cause.check}."
         title = f"{where.milestone}: {verdict.check}"

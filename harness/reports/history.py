@@ -15,7 +15,7 @@ from rich.text import Text
 
 from harness.history.changes import LONGEST
 from harness.history.nights import History, Night, Point, Skipped
-from harness.history.trends import Drift, drifts, nights_of, streak
+from harness.history.trends import Drift, Streak, drifts, engine_streak, nights_of, streak
 from harness.reports.escapes import one_line
 
 SCHEMA = "harness.history/1"
@@ -58,7 +58,11 @@ def render(
     if name:
         console.print(_nights_table(found[name][-(nights or ROWS) :]))
     else:
-        _print_overview(console, history, shown)
+        _print_overview(
+            console, history, shown, history.nights[-nights:] if nights else history.nights
+        )
+    if not name and (failing := engine_streak(history.nights)):
+        _print_streak(console, "the engine", failing)
     for each in found:
         _print_failing(console, each, found[each], history.nights[-1])
     _print_changes(console, shown)
@@ -73,6 +77,7 @@ def to_json(history: History, name: str | None = None, *, nights: int | None = N
     shown = history.nights if name is None else [night for night, _ in found[name]]
     data = {
         "schema": SCHEMA,
+        "engine": {"failing": _failing(engine_streak(history.nights))},
         "milestones": {
             each: _trend(found[each][-nights:] if nights else found[each], found[each])
             for each in names
@@ -86,11 +91,13 @@ def to_json(history: History, name: str | None = None, *, nights: int | None = N
 # --- all milestones ----------------------------------------------------------------------------
 
 
-def _print_overview(console: Console, history: History, shown: Mapping[str, _Nights]) -> None:
+def _print_overview(
+    console: Console, history: History, shown: Mapping[str, _Nights], drawn: Sequence[Night]
+) -> None:
     count = len(history.nights)
     first, last = history.nights[0], history.nights[-1]
-    span = f"{first.created[:10]} to {last.created[:10]}"
-    said = f"{count:,} night{'s' * (count > 1)}, {span}; the last is {last.label}"
+    days = dict.fromkeys([first.created[:10], last.created[:10]])
+    said = f"{count:,} night{'s' * (count > 1)}, {' to '.join(days)}; the last is {last.label}"
     console.print(Text(one_line(said)), end="\n\n")
     table = _table(["milestone", "last", "accuracy (lowest)", "target", "nights"], {2, 3})
     for name, nights in shown.items():
@@ -102,14 +109,13 @@ def _print_overview(console: Console, history: History, shown: Mapping[str, _Nig
             Text(word, style=_style(point) if is_last else ""),
             f"{_share(point.accuracy)} ({_share(point.lowest)})",
             f"{point.target:g}",
-            _sparkline(nights),
+            _sparkline([each.milestones.get(name) for each in drawn], point.target),
         )
     console.print(table)
     if last.engine:
         cause = f": {one_line(last.engine_cause)}" if last.engine_cause else ""
         console.print(Text(f"\nengine: {last.engine}{cause}"))
-    longest = max(map(len, shown.values()), default=0)
-    _print_wrapped(console, _legend(longest), "dim")
+    _print_wrapped(console, _legend(len(drawn)), "dim")
 
 
 def _legend(longest: int) -> str:
@@ -117,21 +123,23 @@ def _legend(longest: int) -> str:
     each = f"a mark is up to {nights} nights; " if nights > 1 else ""
     return (
         f"nights: {each}the accuracy of the worst seed, from the lowest to the highest, the target "
-        f"included; {_FAILED} where {'half of them or more' if nights > 1 else 'it'} did not pass"
+        f"included; {_FAILED} where {'half of them or more' if nights > 1 else 'it'} did not pass, "
+        "blank where it was not run"
     )
 
 
-def _sparkline(nights: _Nights) -> Text:
-    """A mark a night, or for several; each milestone on a scale of its own."""
-    size = -(-len(nights) // _COLUMNS) or 1
-    pieces = [[point for _, point in nights[at : at + size]] for at in range(0, len(nights), size)]
+def _sparkline(points: Sequence[Point | None], target: float) -> Text:
+    """A mark a night, or for several; each milestone on a scale of its own. None is not run."""
+    size = -(-len(points) // _COLUMNS) or 1
+    cuts = [points[at : at + size] for at in range(0, len(points), size)]
+    pieces = [[point for point in cut if point is not None] for cut in cuts]
     lowest = [_lowest(piece) for piece in pieces]
-    known = [value for value in lowest if value is not None]
-    ends = [*known, nights[-1][1].target]
+    ends = [*(value for value in lowest if value is not None), target]
     line = Text()
     for piece, value in zip(pieces, lowest, strict=True):
         failed = sum(point.status != "pass" for point in piece)
-        mark = _FAILED if 2 * failed >= len(piece) else _block(value, min(ends), max(ends))
+        is_bad = failed > 0 and 2 * failed >= len(piece)
+        mark = _FAILED if is_bad else _block(value, min(ends), max(ends))
         line.append(mark, style="bold red" if failed else "")
     return line
 
@@ -179,14 +187,19 @@ def _print_failing(console: Console, name: str, nights: _Nights, last: Night) ->
     seen = nights[-1][0]
     if seen is not last:
         _print_wrapped(console, f"{name} was not run in the last night; its last is {seen.label}.")
-    found = streak(nights)
-    if found is None:
-        return
+    if found := streak(nights):
+        _print_streak(console, name, found)
+
+
+def _print_streak(console: Console, name: str, found: Streak) -> None:
     since = f"fails since {found.first.label}"
     row = f", {found.nights:,} nights in a row" if found.nights > 1 else ""
-    _print_wrapped(console, f"{name} {since}{row}: {found.cause}", "bold red")
+    cause = f": {found.cause}" if found.cause else ""
+    _print_wrapped(console, f"{name} {since}{row}{cause}", "bold red")
     if found.now:
-        _print_wrapped(console, f"     now: {found.now}")
+        _print_wrapped(console, f"     now: {found.now}", start="")
+    if found.good:
+        _print_wrapped(console, f"     the last good one is {found.good.label}", start="")
 
 
 def _print_changes(console: Console, found: Mapping[str, _Nights]) -> None:
@@ -228,7 +241,7 @@ def _print_skipped(console: Console, skipped: Sequence[Skipped]) -> None:
     for each in skipped[:_SHOWN_SKIPPED]:
         _print_wrapped(console, f"  {each.file}: {each.why}", start="")
     if count > _SHOWN_SKIPPED:
-        console.print(f"  and {count - _SHOWN_SKIPPED:,} more")
+        console.print(f"  and {count - _SHOWN_SKIPPED:,} more; --format json lists all")
 
 
 # --- pieces ------------------------------------------------------------------------------------
@@ -236,15 +249,8 @@ def _print_skipped(console: Console, skipped: Sequence[Skipped]) -> None:
 
 def _trend(nights: _Nights, all_nights: _Nights) -> dict[str, Any]:  # JSON
     """Since when it fails, told from all nights, and the changes among those that are shown."""
-    found = streak(all_nights)
     return {
-        "failing": found
-        and {
-            "since": found.first.file,
-            "nights": found.nights,
-            "cause": found.cause,
-            "now": found.now,
-        },
+        "failing": _failing(streak(all_nights)),
         "changes": [
             {
                 "quantity": each.quantity,
@@ -255,6 +261,18 @@ def _trend(nights: _Nights, all_nights: _Nights) -> dict[str, Any]:  # JSON
             }
             for each in drifts(nights)
         ],
+    }
+
+
+def _failing(found: Streak | None) -> dict[str, Any] | None:  # JSON
+    if found is None:
+        return None
+    return {
+        "since": found.first.file,
+        "nights": found.nights,
+        "cause": found.cause,
+        "now": found.now,
+        "good": found.good and found.good.file,
     }
 
 
@@ -296,4 +314,7 @@ def _share(value: float | None) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3g}"
+    """Three significant digits, a whole number with all of its own."""
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if float(value).is_integer() and abs(value) < 1e12 else f"{value:.3g}"

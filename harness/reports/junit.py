@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from harness.checks.base import NOT_PROBED
 from harness.reports.junit_xml import Case, Suite, to_xml
-from harness.reports.summary import place_of
+from harness.reports.summary import is_not_run, place_of
 from harness.scorecard import EngineResult, Result, Scorecard, VerdictRow
 
 # That the job came to an end: a verdict of results that have none else.
@@ -53,7 +53,7 @@ def _case(verdict: VerdictRow, group: str, seconds: float) -> Case:
     return Case(
         name=verdict.check,
         group=group,
-        outcome=verdict.status,
+        outcome="skip" if is_not_run(verdict) else verdict.status,
         message=verdict.reason,
         text="\n".join(part for part in parts if part),
         kind=kind if isinstance(kind, str) else verdict.check,

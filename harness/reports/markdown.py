@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from harness.reports.commands import run_again
 from harness.reports.escapes import code, fitted, listed, markdown, table
 from harness.reports.summary import (
     Failure,
     engine_line,
     failures,
     headline,
+    is_not_run,
     lines,
     not_run,
     place_of,
@@ -61,11 +63,12 @@ def _failure(failure: Failure, scorecard: Scorecard) -> str:
 def _command(failure: Failure, scorecard: Scorecard) -> list[str]:
     """How to see it again; of the engine, with the first milestone that it spoils."""
     shown = next(iter(failure.spoils), failure)
-    if not shown.seeds:
+    if not shown.seeds or is_not_run(failure.cause):
         return []
-    seed = f" --seed {shown.seeds[0]}" if shown.seeds[0] else ""
-    changes = "".join(f" --set '{change}'" for change in scorecard.provenance.modified)
-    return [f"To see it: {code(f'harness run {shown.milestone}{seed}{changes}')}"]
+    seed = ["--seed", str(shown.seeds[0])] if shown.seeds[0] else []
+    changes = scorecard.provenance.modified
+    command = run_again(shown.milestone, *seed, changes=changes, cause=shown.cause)
+    return [f"To see it: {code(command, 1000)}"]
 
 
 def _table(scorecard: Scorecard) -> str:

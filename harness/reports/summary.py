@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
+from typing import Literal
 
 from harness.checks.base import NOT_ASKED_FOR, NOT_PROBED
 from harness.errors import JobNotRunError
+from harness.reports.escapes import listed
 from harness.scorecard import Result, Scorecard, VerdictRow
+
+Tone = Literal["good", "bad", "open"]
+# Names of milestones with one cause that are told; the others are counted.
+_NAMED = 5
 
 
 @dataclass(frozen=True)
 class Line:
-    """One milestone over all its seeds, in words."""
+    """One milestone over all its seeds, in words; "open" is one that was not run to its end."""
 
     milestone: str
     year: int
@@ -24,6 +30,7 @@ class Line:
     accuracy: str
     seconds: str
     passed: bool
+    tone: Tone
 
 
 # What every model goes through, whatever it is made of.
@@ -35,7 +42,8 @@ class Failure:
     """Why a milestone or the engine did not pass: the first cause, and what follows from it.
 
     `seeds` are all seeds with the same cause, none for the engine; the words are those of the
-    first. `spoils` are milestones that use what is broken in the engine.
+    first. `spoils` are milestones that use what is broken in the engine, `alike` the others that
+    the same cause hits.
     """
 
     milestone: str
@@ -43,14 +51,21 @@ class Failure:
     cause: VerdictRow
     consequences: list[VerdictRow]
     spoils: list[Failure] = field(default_factory=list)
+    alike: list[Failure] = field(default_factory=list)
+
+    @property
+    def milestones(self) -> list[str]:
+        """All that it hits by itself."""
+        return [self.milestone, *(each.milestone for each in self.alike)]
 
     @property
     def where(self) -> str:
-        """Such as "cnn, seed 0", "cnn, seed 0 and 3 more" or "engine"."""
-        if not self.seeds:
-            return self.milestone
+        """Such as "cnn, seed 0", "mlp, cnn, seed 0 and 3 more" or "engine"."""
+        names = listed(self.milestones, _NAMED)
+        if not self.seeds or any(each.seeds != self.seeds for each in self.alike):
+            return names
         more = f" and {len(self.seeds) - 1} more" if len(self.seeds) > 1 else ""
-        return f"{self.milestone}, seed {self.seeds[0]}{more}"
+        return f"{names}, seed {self.seeds[0]}{more}"
 
 
 def lines(scorecard: Scorecard) -> list[Line]:
@@ -77,17 +92,34 @@ def _line(results: Sequence[Result]) -> Line:
         gradients=f"{with_gradient}/{first.tensors.expected}",
         moved=f"{moved}/{first.tensors.must_move}",
         accuracy=f"{_accuracy(results)} ({first.accuracy.target:g})",
-        seconds=f"{sum(sum(result.seconds.values()) for result in results):.2f} s",
+        seconds=_seconds(results),
         passed=passed == len(results),
+        tone=_tone(results),
     )
 
 
 def _verdict(results: Sequence[Result], passed: int) -> str:
-    statuses = {result.status for result in results}
+    ran = [result for result in results if not why_not_run(result)]
+    statuses = {result.status for result in ran}
     word = "FAIL" if "fail" in statuses else "ERROR" if "error" in statuses else "pass"
-    if all(result.verdicts and is_not_run(result.verdicts[0]) for result in results):
+    if not ran:
         return "not run"
+    if len(ran) < len(results):
+        return f"{word} {passed}/{len(ran)}, {len(results) - len(ran)} not run"
     return f"{word} {passed}/{len(results)} seeds" if len(results) > 1 else word
+
+
+def _tone(results: Sequence[Result]) -> Tone:
+    not_passed = [result for result in results if result.status != "pass"]
+    if not not_passed:
+        return "good"
+    return "open" if all(map(why_not_run, not_passed)) else "bad"
+
+
+def _seconds(results: Sequence[Result]) -> str:
+    if all(map(why_not_run, results)):
+        return "-"
+    return f"{sum(sum(result.seconds.values()) for result in results):.2f} s"
 
 
 def _middle(values: Sequence[float | None]) -> str:
@@ -96,27 +128,52 @@ def _middle(values: Sequence[float | None]) -> str:
 
 
 def _accuracy(results: Sequence[Result]) -> str:
-    """The accuracy; of several seeds the lowest and the highest."""
+    """The accuracy; of several seeds the lowest and the highest, where they differ."""
     known = [r.accuracy.held_out for r in results if r.accuracy.held_out is not None]
     if not known:
         return "-"
-    return f"{min(known):.3f}" + (f"-{max(known):.3f}" if len(results) > 1 else "")
+    return "-".join(dict.fromkeys([f"{min(known):.3f}", f"{max(known):.3f}"]))
 
 
 def failures(scorecard: Scorecard) -> list[Failure]:
     """What did not pass, seeds of one milestone with one cause together.
 
-    A milestone that uses what is broken in the engine is a consequence of that.
+    A milestone that uses what is broken in the engine is a consequence of that. Milestones with
+    the same culprits of the same check, or that all came to nothing for one reason, are together.
     """
     found = _milestone_failures(scorecard)
     bad = _bad(scorecard.engine.verdicts) if scorecard.engine else []
     if not bad:
-        return found
+        return _together(found)
     broken = {culprit for verdict in bad for culprit in verdict.evidence.get("culprits", [])}
     uses = {result.milestone: {*result.uses, *_USED_BY_ALL} for result in scorecard.results}
     spoiled = [failure for failure in found if broken & uses[failure.milestone]]
     others = [failure for failure in found if failure not in spoiled]
-    return [Failure("engine", [], bad[0], bad[1:], spoiled), *others]
+    return [Failure("engine", [], bad[0], bad[1:], spoiled), *_together(others)]
+
+
+def _together(found: Sequence[Failure]) -> list[Failure]:
+    """Failures of several milestones with one cause as one, in the words of the first."""
+    grouped: dict[object, list[Failure]] = {}
+    for i, failure in enumerate(found):
+        grouped.setdefault(_shared(failure) or i, []).append(failure)
+    return [_as_one(group) for group in grouped.values()]
+
+
+def _shared(failure: Failure) -> str:
+    """What makes a cause that of other milestones, too; "" where it is this one's alone."""
+    cause = failure.cause
+    if culprits := cause.evidence.get("culprits"):
+        return f"{cause.check} {culprits}"
+    kind = cause.evidence.get("kind")
+    return f"{cause.check} {kind} {cause.reason}" if kind else ""
+
+
+def _as_one(group: Sequence[Failure]) -> Failure:
+    first, *alike = group
+    by_check = {verdict.check: verdict for each in reversed(group) for verdict in each.consequences}
+    own = {verdict.check: verdict for verdict in first.consequences}
+    return replace(first, consequences=list((own | by_check | own).values()), alike=alike)
 
 
 def _bad(verdicts: Sequence[VerdictRow]) -> list[VerdictRow]:
@@ -146,13 +203,31 @@ def place_of(verdict: VerdictRow) -> str:
     return place if isinstance(place, str) else ""
 
 
+def is_whole(scorecard: Scorecard) -> bool:
+    """Whether no check was left out by the user."""
+    verdicts = [verdict for result in scorecard.results for verdict in result.verdicts]
+    verdicts += scorecard.engine.verdicts if scorecard.engine else []
+    return all(verdict.reason != NOT_ASKED_FOR for verdict in verdicts)
+
+
 def is_not_run(verdict: VerdictRow) -> bool:
     """Whether this is no verdict because the job never started."""
     return verdict.evidence.get("kind") == JobNotRunError.__name__
 
 
+def why_not_run(result: Result) -> str:
+    """Why the job of a result never started; "" where it did."""
+    first = next(iter(result.verdicts), None)
+    return first.reason.removeprefix("it was not run: ") if first and is_not_run(first) else ""
+
+
 def headline(scorecard: Scorecard) -> str:
-    """One sentence: how many milestones pass, and whether the engine does."""
+    """How many milestones pass, whether the engine does, and why not all were run."""
+    why_not = next(filter(None, map(why_not_run, scorecard.results)), "")
+    return f"{_passed(scorecard)}; {why_not}" if why_not else _passed(scorecard)
+
+
+def _passed(scorecard: Scorecard) -> str:
     summed = lines(scorecard)
     passed = sum(line.passed for line in summed)
     text = f"{passed} of {len(summed)} milestones pass"

@@ -25,6 +25,7 @@ from harness.reports.summary import (
 from harness.scorecard import Scorecard, VerdictRow
 
 _SHOWN_FAILURES = 8
+_STYLES = {"good": "green", "bad": "bold red", "open": "bold yellow"}
 
 
 def render(
@@ -61,12 +62,14 @@ def render(
 
 def _table(scorecard: Scorecard) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for name in ("milestone", "year", "verdict", "loss"):
+    # The only column that may be cut: all others are numbers and verdicts.
+    table.add_column("milestone", no_wrap=False, overflow="ellipsis", min_width=9)
+    for name in ("year", "verdict", "loss"):
         table.add_column(name, no_wrap=True)
     for name in ("gradients", "moved", "accuracy (target)", "time"):
         table.add_column(name, justify="right", no_wrap=True)
     for line in lines(scorecard):
-        verdict = Text(line.verdict, style="green" if line.passed else "bold red")
+        verdict = Text(line.verdict, style=_STYLES[line.tone])
         table.add_row(
             line.milestone, str(line.year), verdict, line.loss, line.gradients, line.moved,
             line.accuracy, line.seconds,
@@ -78,7 +81,8 @@ def _print_failure(console: Console, failure: Failure) -> None:
     word = "FAIL" if failure.cause.status == "fail" else "ERROR"
     word = "NOT RUN" if is_not_run(failure.cause) else word
     console.print()
-    _print_wrapped(console, f"{word} {failure.where}: {failure.cause.reason}", "bold red")
+    style = _STYLES["open" if is_not_run(failure.cause) else "bad"]
+    _print_wrapped(console, f"{word} {failure.where}: {failure.cause.reason}", style)
     if (place := place_of(failure.cause)) and place not in failure.cause.reason:
         _print_wrapped(console, f"     at {place}", "")
     if failure.cause.hint:
@@ -121,7 +125,8 @@ def _print_details(console: Console, scorecard: Scorecard) -> None:
 
 def _print_verdicts(console: Console, verdicts: Sequence[VerdictRow]) -> None:
     for verdict in verdicts:
-        word = verdict.status if verdict.status in ("pass", "skip") else verdict.status.upper()
+        status = "skip" if is_not_run(verdict) else verdict.status
+        word = status if status in ("pass", "skip") else status.upper()
         place = place_of(verdict)
         where = f" ({place})" if place and place not in verdict.reason else ""
         console.print(Text(printable(f"  {word:5} {verdict.check}: {verdict.reason}{where}")))

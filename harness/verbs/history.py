@@ -48,10 +48,13 @@ def history(
     DIR is runs/history unless it is given; with the NAME of a milestone its nights are listed.
     """
     pin_blas_threads()
-    folder, name = _folder_and_name(what)
+    folder, name = _folder_and_name(what, adds=scorecard is not None)
     if scorecard is not None:
-        if name is not None or nights is not None:
-            raise UsageError("--add shows nothing", "Leave out NAME and --nights, or --add.")
+        if name is not None or nights is not None or format_ != "text":
+            raise UsageError(
+                f"--add shows nothing, got {' '.join(_shown(name, nights, format_))}",
+                "Leave out --add, or the others; a new folder is written with a slash: ./nights.",
+            )
         from harness.history.adding import add
 
         echo(str(add(scorecard, folder)))
@@ -71,15 +74,31 @@ def history(
         echo(text, newline=False)
 
 
-def _folder_and_name(what: tuple[str, ...]) -> tuple[Path, str | None]:
-    """DIR, NAME, both in this order, or neither. One word that is no folder is a NAME."""
+def _shown(name: str | None, nights: int | None, format_: str) -> list[str]:
+    """What was asked for that only shows."""
+    return [
+        *([name] if name is not None else []),
+        *([f"--nights {nights}"] if nights is not None else []),
+        *([f"--format {format_}"] if format_ != "text" else []),
+    ]
+
+
+def _folder_and_name(what: tuple[str, ...], adds: bool) -> tuple[Path, str | None]:
+    """DIR, NAME, both in this order, or neither.
+
+    One word without a slash that is not there is a NAME, but for the first night of a folder.
+    """
     if len(what) > 2:
         raise UsageError(f"{len(what)} words are too many", "Give a folder, a milestone, or both.")
     if len(what) == 2:
         return Path(what[0]), what[1]
-    if what and not Path(what[0]).is_dir() and FOLDER.is_dir() and Path(what[0]).name == what[0]:
-        return FOLDER, what[0]
-    return (Path(what[0]) if what else FOLDER), None
+    if not what:
+        return FOLDER, None
+    path = Path(what[0])
+    is_first = adds and not FOLDER.is_dir()
+    if path.exists() or path.name != what[0] or is_first:
+        return path, None
+    return FOLDER, what[0]
 
 
 def _require_nights(folder: Path, found: History) -> None:

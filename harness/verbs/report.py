@@ -60,7 +60,8 @@ def _texts(material: Material, format_: str, shown: bool = False) -> list[str]:
     if not found:
         raise UsageError(
             f"{format_} shows a scorecard or a comparison, and neither was given",
-            "Use --format html, or `harness history`.",
+            "Use --format html -o page.html"
+            + (", or `harness history DIR`." if material.history else "."),
         )
     if len(found) > 1 and format_ in _ONE_EACH:
         raise UsageError(f"{format_} shows one thing, and two were given", "Name one of them.")

@@ -16,7 +16,7 @@ from harness.reports.page.material import Material
 from harness.scorecard import save
 from tests.comparisons import EXAMPLES, hostile
 from tests.examples import bias_lost, healthy, judged, scorecard_of
-from tests.pages import full, hostile_curves, hostile_scorecard
+from tests.pages import full, history_of, hostile_curves, hostile_scorecard, point
 
 playwright = pytest.importorskip("playwright.sync_api")
 
@@ -62,6 +62,12 @@ CONTRASTS = """() => {
     found.push([ratio, each.className + ": " + words[0].textContent.trim().slice(0, 40)]);
   }
   return found;
+}"""
+# How many lines an element's own words stand on.
+LINES = """e => {
+  const range = document.createRange();
+  range.selectNodeContents(e);
+  return range.getClientRects().length;
 }"""
 CLIPPED = """() => [...document.querySelectorAll("main *")]
   .filter(each => !each.closest(".hidden, thead, svg"))
@@ -203,6 +209,33 @@ def test_narrow_tables_are_still_tables_to_who_hears_them(
         assert below.bounding_box()["width"] > 300
 
 
+def test_words_of_verdicts_are_never_torn(browser: Browser, pages: dict[str, Path]) -> None:
+    """Nor where a note stands beside them: each is one box, on one line."""
+    with opened(browser, pages["full"], 400) as tab:
+        words = tab.locator("#differences td[data-label=Verdict]:visible > span:first-child").all()
+        lines = {each.inner_text(): each.evaluate(LINES) for each in words}
+        assert {"worse", "inconclusive", "same"} <= lines.keys()
+        assert set(lines.values()) == {1}
+
+
+def test_lone_night_can_be_seen(browser: Browser, tmp_path: Path) -> None:
+    """A point of the median is a dot in its colour, and of some size on the screen."""
+    file = tmp_path / "one.html"
+    file.write_text(render(Material(history=history_of([point()]))), encoding="utf-8")
+    with opened(browser, file) as tab:
+        dot = tab.locator("path.median-dots")
+        style = dot.evaluate("e => [getComputedStyle(e).strokeLinecap, e.getAttribute('d')]")
+        assert style[0] == "round"
+        assert style[1].endswith("h0")
+        assert float(dot.evaluate("e => parseFloat(getComputedStyle(e).strokeWidth)")) >= 4
+
+
+def test_paper_has_margins(browser: Browser, pages: dict[str, Path]) -> None:
+    with opened(browser, pages["full"]) as tab:
+        rules = "[...document.styleSheets[0].cssRules].map(rule => rule.cssText)"
+        assert any(each.startswith("@page") and "15mm" in each for each in tab.evaluate(rules))
+
+
 def test_page_of_the_command_opens(harness: Any, browser: Browser, tmp_path: Path) -> None:
     records = [bias_lost(), healthy(seed=1)]
     save(scorecard_of(*map(judged, records)), records, tmp_path)
@@ -210,7 +243,7 @@ def test_page_of_the_command_opens(harness: Any, browser: Browser, tmp_path: Pat
     assert harness("report", ".", "-o", "page.html")[0] == 0
     with opened(browser, tmp_path / "page.html") as tab:
         assert tab.title() == "0 of 1 milestones pass"
-        assert tab.get_by_text("harness run small --seed 0 --explain hidden.bias").is_visible()
+        assert tab.get_by_text("harness run small.yaml --seed 0 --explain hidden.bias").is_visible()
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -167,7 +168,8 @@ def test_side_that_is_killed_is_a_sentence(repository: Path, tmp_path: Path) -> 
         leaders = [number for number in runs if os.getpgid(number) == number]
         for number in leaders:
             if "guardian" not in command_of(number):
-                os.kill(number, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # the quick side may be done by now
+                    os.kill(number, signal.SIGKILL)
         process.communicate(timeout=60)
     assert process.returncode == 3
     assert "`harness run small` was killed by SIGKILL" in problem(tmp_path)

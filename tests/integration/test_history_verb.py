@@ -88,7 +88,10 @@ def test_add_prints_the_new_file_and_refuses_it_twice(
         (["nowhere", "cnn"], "nowhere cannot be read as a folder of scorecards: No such file"),
         (["runs/history", "cnn", "mlp"], "3 words are too many"),
         (["--nights", "0"], "0 is not in the range"),
-        (["cnn", "--add", "x.json"], "--add shows nothing"),
+        (["cnn", "--add", "x.json"], "--add shows nothing, got cnn"),
+        (["--add", "x.json", "--format", "json"], "--add shows nothing, got --format json"),
+        (["0001-2026-11-01.txt"], "neither a folder nor a milestone in runs/history"),
+        (["there.json"], "Name the folder that it is in"),
         (["--add", "x.json"], "x.json cannot be read: No such file"),
         (["empty"], "empty has no night that can be read: it is empty"),
         (["other"], "other has no night that can be read: it holds README.md, x.json"),
@@ -103,13 +106,21 @@ def test_what_cannot_be_shown_is_a_sentence_and_exit_code_2(
     (tmp_path / "other" / "README.md").write_text("", encoding="utf-8")
     (tmp_path / "other" / "x.json").write_text('{"schema": "other/1"}', encoding="utf-8")
     (tmp_path / "bad" / "1.json").write_text("", encoding="utf-8")
+    (tmp_path / "there.json").write_text(card(1), encoding="utf-8")
     code, out, err = harness("history", *words)
     assert (code, out) == (2, "")
     assert said in " ".join(err.split())
 
 
-def test_without_any_history_it_says_how_to_start_one(harness: Harness) -> None:
-    code, _, err = harness("history")
+def test_first_night_may_start_a_folder_of_any_name(harness: Harness, tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).write_text(card(6), encoding="utf-8")
+    code, out, _ = harness("history", "nights", "--add", FILE_NAME)
+    assert (code, out) == (0, "nights/0001-2026-11-06.json\n")
+
+
+@pytest.mark.parametrize("words", [[], ["mlp"]])
+def test_without_any_history_it_says_how_to_start_one(harness: Harness, words: list[str]) -> None:
+    code, _, err = harness("history", *words)
     assert code == 2
     assert "runs/history cannot be read as a folder of scorecards: No such file" in err
     assert "`harness history runs/history --add SCORECARD` starts one." in err

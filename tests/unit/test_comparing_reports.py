@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from harness.comparison import CheckChange, Comparison, Source
+from harness.comparison import CheckChange, Comparison, Divergence, Source
 from harness.reports.comparing import FORMATS, renderer, text
 from harness.reports.comparing.story import headline, seeds, sentence
 from tests.comparisons import (
@@ -359,6 +359,19 @@ def test_many_errors_of_one_milestone_are_cut() -> None:
 def test_words_of_a_branch_start_no_command() -> None:
     for line in renderer("github")(hostile(seeds=2, tensors=2)).splitlines():
         assert re.match(r"::(error|warning|notice) ", line)
+
+
+def test_change_without_an_effect_is_told_before_what_is_the_same() -> None:
+    parted = Divergence(level="CHANGED", seeds=[0], seed=0, step=0, phase="start", tensor="a.bias")
+    changed = milestone("cnn", "same", "a.bias starts otherwise: 1 against 0", divergence=parted)
+    told = comparison_of(same(), changed)
+    assert headline(told) == "cnn: a.bias starts otherwise: 1 against 0; no effect of that is shown"
+
+
+def test_head_that_is_judged_by_less_is_said_to_be() -> None:
+    told = comparison_of(same()).model_copy(update={"weaker": ["mlp: odd is no longer made"]})
+    assert "but the head is judged by less (mlp: odd is no longer made)" in sentence(told)
+    assert "judged by less" in flowed(told)
 
 
 if __name__ == "__main__":

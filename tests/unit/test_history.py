@@ -118,6 +118,7 @@ def test_night_knows_why_the_engine_fails(tmp_path: Path) -> None:
     put(tmp_path, "1.json", changed(card(), "engine", to=engine))
     night = only(tmp_path)
     assert (night.engine, night.engine_cause) == ("fail", "tanh changes its input")
+    assert night.engine_check == "ops_behave"
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -236,6 +237,8 @@ def test_damage_in_what_is_not_kept_is_found_too(tmp_path: Path, old: bytes, new
         (("results", 0, "status"), "fine", "results.0.status: Input should be 'pass'"),
         (("results", 0, "accuracy", "held_out"), "1", "held_out: Input should be a valid number"),
         (("results", 0, "accuracy", "held_out"), True, "held_out: Input should be a valid number"),
+        (("results", 0, "accuracy", "held_out"), 1e308, "held_out: Input should be less than or"),
+        (("results", 0, "accuracy", "held_out"), -0.1, "Input should be greater than or equal"),
         (("results", 0, "accuracy", "target"), None, "target: Input should be a valid number"),
         (("results", 0, "loss", "held_out"), float("nan"), "Input should be a finite number"),
         (("results", 0, "seconds"), {"training": "x"}, "seconds.training: Input should be"),
@@ -267,6 +270,21 @@ def test_files_that_cannot_be_opened_or_unpacked_are_skipped(tmp_path: Path) -> 
     assert "gzip" in found["bad.json.gz"]
     assert found["folder.json/scorecard.json"] == "it is empty"
     assert len(found) == 5
+
+
+def test_link_to_itself_is_skipped_and_the_rest_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "loop.json").symlink_to("loop.json")
+    put(tmp_path, "1.json", card())
+    assert only(tmp_path).number == "1"
+    assert whys(tmp_path) == {"loop.json": "it is no regular file"}
+
+
+def test_file_in_place_of_a_folder_is_sent_to_its_folder(tmp_path: Path) -> None:
+    file = put(tmp_path, "card.json", card())
+    with pytest.raises(ScorecardError, match="Not a directory") as caught:
+        read_history(file)
+    assert caught.value.hint.startswith("Name the folder that it is in")
 
 
 if __name__ == "__main__":

@@ -145,5 +145,25 @@ def test_the_same_night_added_twice_at_once_is_there_once(tmp_path: Path) -> Non
         assert sum(pool.map(try_to, range(6))) == 1
 
 
+def test_run_with_other_settings_is_no_night(tmp_path: Path) -> None:
+    made = card()
+    source = made.provenance.model_copy(update={"modified": ["training.lr=1", "a=b"]})
+    file = written(tmp_path, made.model_copy(update={"provenance": source}))
+    said = "it was run with other settings, --set training.lr=1, --set a=b"
+    with pytest.raises(ScorecardError, match=said) as caught:
+        add(file, tmp_path / "history")
+    assert caught.value.hint == "Run the milestones without --set for a night."
+    assert not (tmp_path / "history").exists()
+
+
+@pytest.mark.parametrize("name", ["empty", "comparison.json"])
+def test_who_names_something_else_is_told_what_to_name(tmp_path: Path, name: str) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "comparison.json").write_text('{"schema": "harness.comparison/1"}', "utf-8")
+    with pytest.raises(ScorecardError) as caught:
+        add(tmp_path / name, tmp_path / "history")
+    assert "scorecard.json that `harness run` wrote" in caught.value.hint
+
+
 if __name__ == "__main__":
     raise SystemExit(pytest.main([__file__, "-q"]))

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from harness.history.nights import History, Night, Point, Skipped
-from harness.history.trends import nights_of, streak
+from harness.history.trends import drifts, engine_streak, nights_of, streak
 from harness.reports.history import render, to_json
 
 PASSED = Point("pass", 1, 0.9, 0.9, 0.8, 0.3, 100.0, 0.5)
@@ -45,6 +45,8 @@ def test_streak_starts_after_the_last_pass() -> None:
     found = streak(nights_of(history(LOST, PASSED, LOST, LOST), "a"))
     assert found is not None
     assert (found.first.number, found.nights, found.cause) == ("0003", 2, LOST.cause)
+    assert found.good is not None
+    assert found.good.number == "0002"
 
 
 def test_nights_without_the_milestone_do_not_end_a_streak() -> None:
@@ -65,6 +67,29 @@ def test_same_check_with_other_numbers_is_the_same_cause() -> None:
     assert found.now == ""
 
 
+def test_streak_of_the_engine_skips_nights_that_did_not_look_at_it() -> None:
+    words = [("pass", ""), ("fail", "one"), (None, ""), ("error", "two")]
+    nights = [
+        replace(night(i, a=PASSED), engine=status, engine_check=check, engine_cause=f"{check}!")
+        for i, (status, check) in enumerate(words, 1)
+    ]
+    found = engine_streak(nights)
+    assert found is not None
+    assert (found.first.number, found.nights) == ("0002", 2)
+    assert (found.cause, found.now) == ("one!", "two!")
+    assert found.good == nights[0]
+    assert engine_streak(nights[:1]) is None
+
+
+def test_failing_nights_are_no_new_level() -> None:
+    slow = replace(LOST, seconds=0.75)
+    told = drifts(nights_of(history(*[PASSED] * 10, *[slow] * 10), "a"))
+    assert told == []
+    passing = replace(PASSED, seconds=0.75)
+    (only,) = drifts(nights_of(history(*[PASSED] * 10, *[LOST] * 3, *[passing] * 10), "a"))
+    assert (only.quantity, only.night.number) == ("seconds", "0014")
+
+
 @pytest.mark.parametrize("points", [(), (PASSED,), (LOST, PASSED)])
 def test_milestone_that_passes_has_no_streak(points: tuple[Point, ...]) -> None:
     assert streak(nights_of(history(*points), "a")) is None
@@ -80,11 +105,12 @@ def test_failing_milestone_is_told_with_night_commit_and_cause() -> None:
         in text
     )
     assert "a          FAIL      0.900 (0.900)     0.8  █xx" in text
+    assert "     the last good one is night 0001 (2026-11-01, 0000001)" in text.splitlines()
 
 
 def test_one_night_is_a_history() -> None:
     text = render(history(PASSED))
-    first = "1 night, 2026-11-01 to 2026-11-01; the last is night 0001 (2026-11-01, 0000001)"
+    first = "1 night, 2026-11-01; the last is night 0001 (2026-11-01, 0000001)"
     assert text.splitlines()[0] == first
     assert marks(text) == "█"
     assert "fails" not in text
@@ -95,6 +121,15 @@ def test_marks_go_from_the_lowest_to_the_highest_with_the_target() -> None:
     assert marks(render(history(*points))) == "▁▂▃▄▅▆▇█"
     above = [replace(PASSED, lowest=value) for value in (0.9, 1.0)]
     assert marks(render(history(*above))) == "▅█"  # half-way and all the way up from 0.8
+
+
+def test_night_without_the_milestone_is_a_blank_in_its_place() -> None:
+    found = History((night(1, a=PASSED), night(2), night(3, a=LOST), night(4, b=PASSED)))
+    lines = render(found).splitlines()
+    (row,) = (line for line in lines if line.startswith("a  "))
+    assert row.endswith("0.8  █ x")
+    (other,) = (line for line in lines if line.startswith("b  "))
+    assert other.endswith("0.8     █")
 
 
 def test_many_nights_share_a_mark_that_shows_the_lowest_and_what_mostly_fails() -> None:
@@ -126,7 +161,11 @@ def test_night_of_nothing_is_shown() -> None:
 
 def test_engine_is_told_with_its_cause() -> None:
     broken = replace(night(1, a=PASSED), engine="fail", engine_cause="tanh changes its input")
-    assert "engine: fail: tanh changes its input" in render(History((broken,)))
+    text = render(History((replace(night(1, a=PASSED), engine="pass"), broken)))
+    assert "engine: fail: tanh changes its input" in text
+    since = "the engine fails since night 0001 (2026-11-01, 0000001): tanh changes its input"
+    assert since in text
+    assert text.index(since) < text.index("the last good one is night 0001")
 
 
 def test_new_level_is_a_sentence_with_night_and_noise() -> None:
@@ -150,7 +189,9 @@ def test_nights_limit_what_is_drawn_but_not_since_when_it_fails() -> None:
     assert "fails since night 0002" in text
 
 
-@pytest.mark.parametrize(("count", "more"), [(3, ""), (10, ""), (13, "  and 3 more")])
+@pytest.mark.parametrize(
+    ("count", "more"), [(3, ""), (10, ""), (13, "  and 3 more; --format json lists all")]
+)
 def test_skipped_files_are_listed_up_to_ten(count: int, more: str) -> None:
     skipped = tuple(Skipped(f"{i}.json", "it is empty") for i in range(count))
     lines = render(replace(history(PASSED), skipped=skipped)).splitlines()
@@ -202,21 +243,22 @@ def test_night_from_a_changed_checkout_is_marked() -> None:
 
 
 def test_json_has_nights_trends_and_what_was_skipped() -> None:
-    slow = replace(LOST, seconds=0.75)
+    slow = replace(PASSED, seconds=0.75)
     found = replace(
-        history(*[PASSED] * 10, *[slow] * 10), skipped=(Skipped("x.json", "it is empty"),)
+        history(*[PASSED] * 10, *[slow] * 10, LOST), skipped=(Skipped("x.json", "it is empty"),)
     )
     data = json.loads(to_json(found))
-    assert list(data) == ["schema", "milestones", "nights", "skipped"]
+    assert list(data) == ["schema", "engine", "milestones", "nights", "skipped"]
     assert data["schema"] == "harness.history/1"
     assert data["milestones"]["a"] == {
-        "failing": {"since": "0011-x.json", "nights": 10, "cause": LOST.cause, "now": ""},
+        "failing": {"since": "0021-x.json", "nights": 1, "cause": LOST.cause, "now": "",
+                    "good": "0020-x.json"},
         "changes": [
             {"quantity": "seconds", "night": "0011-x.json", "before": 0.5, "after": 0.75,
              "size": None},
         ],
     }  # fmt: skip
-    assert len(data["nights"]) == 20
+    assert len(data["nights"]) == 21
     assert data["nights"][0]["milestones"]["a"] == vars(PASSED)
     assert data["nights"][0]["commit"] == found.nights[0].commit
     assert data["skipped"] == [{"file": "x.json", "why": "it is empty"}]
@@ -228,6 +270,14 @@ def test_json_of_one_milestone_has_its_nights_alone() -> None:
     assert list(data["milestones"]) == ["a"]
     assert [list(each["milestones"]) for each in data["nights"]] == [["a"], ["a"]]
     assert len(json.loads(to_json(found, nights=2))["nights"]) == 2
+
+
+def test_json_says_since_when_the_engine_fails() -> None:
+    broken = replace(night(2, a=PASSED), engine="fail", engine_cause="why", engine_check="c")
+    data = json.loads(to_json(History((replace(night(1, a=PASSED), engine="pass"), broken))))
+    assert data["engine"]["failing"] == {
+        "since": "0002-x.json", "nights": 1, "cause": "why", "now": "", "good": "0001-x.json",
+    }  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from harness.checks.base import NOT_PROBED, Stage, Verdict
-from harness.errors import JobCrashedError, JobTimeoutError, UsageError
+from harness.errors import JobCrashedError, JobNotRunError, JobTimeoutError, UsageError
 from harness.record import EngineRecord
 from harness.reports.junit import render
 from harness.results import engine_result, judged_result
@@ -144,6 +144,15 @@ def test_missing_package_is_named_with_the_command_that_installs_it(
         render(scorecard_of(judged(healthy())))
     assert caught.value.hint == "Install it with: pip install 'milestone-harness[junit]'"
     assert caught.value.exit_code == 2
+
+
+def test_job_that_never_started_is_skipped_with_its_reason() -> None:
+    stopped = without_verdict(JobNotRunError("it was not run: interrupted"))
+    root = sound(render(scorecard_of(stopped)))
+    assert outcomes(root[0])["runs"] == "skipped"
+    (skipped,) = root.iter("skipped")
+    assert skipped.attrib["message"] == "it was not run: interrupted"
+    assert root.attrib["errors"] == "0"
 
 
 if __name__ == "__main__":

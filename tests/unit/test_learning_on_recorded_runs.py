@@ -1,6 +1,7 @@
 """Comparisons of real trainings of all milestones: no false alarm, and what must be seen is seen.
 
-`tests/recorded/<name>.npz` has 32 seeds and more, the losses to three digits, each with a twin that differs by rounding; recorded by training as `harness calibrate` does.
+`tests/recorded/<name>.npz` has 32 seeds and more, the losses to three digits, each with a twin
+that differs by rounding; recorded by training as `harness calibrate` does.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 
 import pytest
 from markdown_it import MarkdownIt
@@ -32,14 +33,17 @@ CUT = Verdict("graph_is_whole", "fail", "the graph is cut", "Look there.", {"pla
 def test_failure_has_its_line_and_the_command_that_shows_it() -> None:
     text = render(scorecard_of(failing(CUT)))
     assert "**small, seed 0:** the graph is cut at `a/x.py:3`  \nLook there.  \n" in text
-    assert "To see it: `harness run small`" in text
+    assert "To see it: `harness run small.yaml`" in text
 
 
 def test_command_names_the_seed_and_what_was_changed() -> None:
-    card = modified(scorecard_of(failing(CUT, seed=7)), "training.lr=0.5")
+    card = modified(scorecard_of(failing(CUT, seed=7, name="cnn")), "title=it's", "a.lr=0.5")
     text = render(card)
-    assert "To see it: `harness run small --seed 7 --set 'training.lr=0.5'`" in text
-    assert "Modified: training.lr=0.5" in text
+    (line,) = (each for each in text.splitlines() if each.startswith("To see it: "))
+    command = line.removeprefix("To see it: ").strip("`")
+    words = ["harness", "run", "cnn", "--seed", "7", "--set", "title=it's", "--set", "a.lr=0.5"]
+    assert shlex.split(command) == words
+    assert "Modified: title=it's, a.lr=0.5" in text
 
 
 def test_broken_engine_is_shown_by_what_it_spoils() -> None:
@@ -47,7 +51,7 @@ def test_broken_engine_is_shown_by_what_it_spoils() -> None:
     broken = Verdict("ops_compute_right", "fail", "softmax: wrong", "", {"culprits": ["softmax"]})
     engine = engine_result(EngineRecord("numpy"), [broken])
     with_it = scorecard_of(spoiled).model_copy(update={"engine": engine})
-    assert "To see it: `harness run bad`" in render(with_it)
+    assert "To see it: `harness run bad.yaml`" in render(with_it)
     alone = scorecard_of(judged(healthy())).model_copy(update={"engine": engine})
     assert "To see it" not in render(alone)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -11,12 +12,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.comparison import Cell
+from harness.errors import JobNotRunError
+from harness.history.nights import Point
 from harness.reports.page import accuracies, differences, flow, losses, trend
-from harness.reports.page.drawing import Axis, area, dots, line, log_axis, thinned
+from harness.reports.page.drawing import Axis, area, dots, line, log_axis, lone, thinned
 from harness.reports.page.flow import MOST_ROWS
 from harness.reports.page.material import Material
 from tests.comparisons import comparison_of, milestone, speed
-from tests.examples import LABELS, bias_lost, healthy, judged, scorecard_of, with_gradient
+from tests.examples import (
+    LABELS,
+    bias_lost,
+    healthy,
+    judged,
+    scorecard_of,
+    with_gradient,
+    without_verdict,
+)
 from tests.pages import curves_of, history_of, material_of, point
 
 
@@ -289,6 +300,48 @@ def test_lasting_change_is_told_with_its_night() -> None:
     found = trend.section(Material(history=history_of(points)))
     assert found
     assert "accuracy went from 0.901 to 0.871 in night 0041" in found.figures[0].sentences[0]
+
+
+@pytest.mark.parametrize("points", [[point()], [None, point(), None], [point(), None, None]])
+def test_lone_night_is_a_dot(points: list[Point | None]) -> None:
+    found = trend.section(Material(history=history_of(points)))
+    assert found
+    assert found.figures[0].drawing
+    marks = paths(found.figures[0].drawing.marks)
+    assert re.fullmatch(r"M[0-9.]+ [0-9.]+h0", marks["median-dots"])
+    assert re.fullmatch(r"M[0-9.]+ [0-9.]+h0", marks["lowest-dots"])
+
+
+def test_nights_with_neighbours_have_no_dots_of_their_own() -> None:
+    assert lone([(0.0, 1.0), (1.0, 2.0), (2.0, None), (3.0, 4.0)]) == "M3 4h0"
+    assert lone([(0.0, 1.0), (1.0, 2.0)]) == ""
+
+
+def test_legend_and_axis_of_a_loss_say_what_there_is() -> None:
+    (one,) = losses.section(material_of(healthy(steps=200)))
+    two = [replace(healthy(seed=seed), loss=np.full(20, 1.0 + seed)) for seed in range(2)]
+    (several,) = losses.section(material_of(*two))
+    assert (one.has_range, several.has_range) == (False, True)
+    assert one.drawing
+    assert [tick.word for tick in one.drawing.along] == ["step 1", "200"]
+    assert len(one.drawing.up) >= 2
+
+
+def test_axis_of_one_round_value_tells_its_ends() -> None:
+    assert Axis(0.6, 0.8, is_log=True).round_values() == [0.6, 0.8]
+
+
+def test_seeds_that_are_all_alike_have_no_range() -> None:
+    found = accuracies.section(material_of(healthy(), healthy(seed=1)))
+    assert found
+    assert found.rows[0].seeds == "1.000"
+
+
+def test_seed_with_gradients_is_shown_before_one_that_was_not_run() -> None:
+    stopped = without_verdict(JobNotRunError("it was not run: interrupted"), seed=1)
+    card = scorecard_of(judged(healthy()), stopped)
+    (found,) = flow.section(Material(scorecard=card, curves=curves_of(healthy())))
+    assert (found.seed, found.missing, len(found.shown)) == (0, "", 4)
 
 
 if __name__ == "__main__":

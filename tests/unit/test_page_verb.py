@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from harness import comparison, scorecard
 from harness.reports import renderer
+from harness.reports.kill_matrix import SCHEMA as SELFTEST
 from tests.comparisons import EXAMPLES
 from tests.examples import bias_lost, healthy, judged, scorecard_of
 from tests.pages import Page
@@ -129,14 +132,19 @@ def test_bad_file_is_refused_and_nothing_is_written(
     code, out, err = harness("report", str(run), "bad.json", "-o", "page.html")
     assert (code, out) == (2, "")
     assert expected in err
+    assert "\n  " in err  # and what to do
     assert not (tmp_path / "page.html").exists()
 
 
-def test_damaged_curves_are_refused(harness: Harness, run: Path) -> None:
+def test_page_beside_damaged_curves_comes_without_them_and_says_so(
+    harness: Harness, run: Path, tmp_path: Path
+) -> None:
     (run / "curves.npz").write_bytes(b"half of it")
-    code, _, err = harness("report", "-o", "page.html")
-    assert code == 2
-    assert "curves.npz cannot be read" in err
+    assert harness("report", "-o", "page.html") == (0, "report: page.html\n", "")
+    found = page(tmp_path / "page.html")
+    assert found.texts("h1") == ["0 of 1 milestones pass"]
+    assert found.texts("p").count("curves.npz beside the scorecard cannot be read.") == 2
+    assert "pickle" not in found.all("main")[0].text
 
 
 def test_two_of_a_kind_are_refused(harness: Harness, run: Path, tmp_path: Path) -> None:
@@ -189,6 +197,30 @@ def test_calibration_of_another_config_is_not_drawn(
     (run / "scorecard.json").write_text(json.dumps(card), encoding="utf-8")
     assert harness("report", "-o", "page.html")[0] == 0
     assert "correct engines" not in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_curves_of_another_run_are_not_drawn_and_said(
+    harness: Harness, run: Path, tmp_path: Path
+) -> None:
+    record = replace(healthy(), loss=np.linspace(0.6, 0.1, 20))
+    scorecard.save(scorecard_of(judged(record)), [record], tmp_path / "runs")
+    shutil.move(tmp_path / "runs" / "curves.npz", run / "curves.npz")
+    assert harness("report", "-o", "page.html")[0] == 0
+    said = page(tmp_path / "page.html").texts("p")
+    assert said.count("curves.npz beside the scorecard is of another run.") == 2
+
+
+@pytest.mark.parametrize("given", ["nights", "selftest"])
+def test_who_asks_a_text_of_something_else_is_told_what_shows_it(
+    harness: Harness, nights: Path, tmp_path: Path, given: str
+) -> None:
+    data = {"schema": SELFTEST, "passed": True, "seconds": 1.0, "figures": {}, "faults": [],
+            "survived": [], "missed": {}, "accused": []}  # fmt: skip
+    (tmp_path / "selftest").write_text(json.dumps(data), encoding="utf-8")
+    code, _, err = harness("report", given, "--format", "text")
+    assert code == 2
+    assert "Use --format html -o page.html" in err
+    assert ("harness history" in err) == (given == "nights")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from harness.errors import JobCrashedError, ScorecardError
+from harness.history.nights import History, Point
 from harness.reports.kill_matrix import SCHEMA
 from harness.reports.page import checks, kills, trend, verdict, words
 from harness.reports.page.material import Material
@@ -22,7 +23,7 @@ def test_culprit_has_its_tensor_and_the_command_that_shows_it() -> None:
     (finding,) = found.findings
     assert finding.title == "Small fails on seed 3"
     assert finding.tensors == "hidden.bias"
-    assert finding.reproduce == "harness run small --seed 3 --explain hidden.bias"
+    assert finding.reproduce == "harness run small.yaml --seed 3 --explain hidden.bias"
     assert finding.reason.startswith("hidden.bias received no gradient")
 
 
@@ -59,7 +60,7 @@ def test_crash_is_no_verdict_and_no_failure() -> None:
     card = scorecard_of(without_verdict(JobCrashedError("division by zero")))
     found = verdict.section(Material(scorecard=card))
     assert (found.findings[0].title, found.tone) == ("Small has no verdict", "open")
-    assert found.findings[0].reproduce == "harness run small --seed 0"
+    assert found.findings[0].reproduce == "harness run small.yaml --seed 0"
 
 
 def test_culprit_says_since_when_and_what_the_base_had() -> None:
@@ -68,7 +69,10 @@ def test_culprit_says_since_when_and_what_the_base_had() -> None:
     (finding,) = verdict.section(
         material_of(bias_lost(), history=nights, comparison=compared)
     ).findings
-    assert finding.since == "Fails since night 0003 (2026-05-03, 0000003), 2 nights in a row."
+    assert finding.since == (
+        "Fails since night 0003 (2026-05-03, 0000003), 2 nights in a row; the last good one is "
+        "night 0002 (2026-05-02, 0000002)."
+    )
     assert finding.compared.startswith("Against main: conv1.bias's gradient differs from step 0")
 
 
@@ -123,7 +127,7 @@ def test_files_that_could_not_be_read_are_named_at_most_ten() -> None:
     found = trend.section(Material(history=many))
     assert found
     assert found.skipped[0] == "0007.json: not JSON"
-    assert found.skipped[10:] == ("and 15 more",)
+    assert found.skipped[10:] == ("and 15 more; `harness history --format json` lists all",)
 
 
 @pytest.mark.parametrize(
@@ -141,12 +145,92 @@ def test_long_words_are_cut_with_a_count() -> None:
 
 
 def test_numbers_seeds_and_days_in_words() -> None:
-    assert [words.number(each) for each in (0.123456, None, float("nan"), 12345.0)] == [
-        "0.123", words.NOTHING, words.NOTHING, "1.23e+04",
+    numbers = (0.123456, None, float("nan"), 14000.0, 1.4e13, 0.0)
+    assert [words.number(each) for each in numbers] == [
+        "0.123", words.NOTHING, words.NOTHING, "14,000", "1.4e+13", "0",
     ]  # fmt: skip
     assert words.seeds(range(200)) == "seeds 0, 1, 2, 3, 4, 5 and 194 more"
     assert words.day("2026-11-28T03:10:00+00:00") == "2026-11-28 03:10 UTC"
     assert words.day("yesterday") == "yesterday"
+
+
+def engine_nights(*statuses: str | None) -> History:
+    """Nights whose milestone passes, and what became of the engine."""
+    made = history_of([point()] * len(statuses))
+    nights = [
+        replace(night, engine=status, status=status or "pass", engine_cause="tanh is wrong")
+        for night, status in zip(made.nights, statuses, strict=True)
+    ]
+    return History(tuple(nights))
+
+
+@pytest.mark.parametrize(
+    ("status", "said"), [("fail", "failed its own checks"), ("error", "could not be checked")]
+)
+def test_night_on_which_only_the_engine_fails_is_red_and_says_so(status: str, said: str) -> None:
+    nights = engine_nights("pass", status, status)
+    material = Material(history=nights)
+    found = verdict.section(material)
+    assert found.headline == f"Last night 1 of 1 milestone passed, the engine {said}"
+    assert found.tone == "bad"
+    since = (
+        "Fails since night 0002 (2026-05-02, 0000002), 2 nights in a row; the last good one is "
+        "night 0001 (2026-05-01, 0000001)."
+    )
+    (finding,) = found.findings
+    assert (finding.reason, finding.since) == ("tanh is wrong", since)
+    shown = trend.section(material)
+    assert shown
+    assert shown.engine == f"The engine by itself: {since} tanh is wrong"
+
+
+def test_engine_that_failed_once_and_passes_now_is_no_alarm() -> None:
+    material = Material(history=engine_nights("fail", "pass"))
+    assert verdict.section(material).findings == ()
+    shown = trend.section(material)
+    assert shown
+    assert shown.engine.startswith("The engine did not pass its own checks in 1 night, last in")
+
+
+def test_page_of_a_run_says_since_when_the_engine_fails() -> None:
+    row = VerdictRow(check="ops_behave", status="fail", reason="tanh is wrong")
+    engine = EngineResult(backend="numpy", status="fail", verdicts=[row])
+    card = scorecard_of(judged(healthy())).model_copy(update={"engine": engine})
+    material = Material(scorecard=card, history=engine_nights("pass", "fail"))
+    (finding,) = verdict.section(material).findings
+    assert finding.since.startswith("Fails since night 0002")
+
+
+def test_fall_of_accuracy_is_told_before_all_else_that_changed() -> None:
+    """Three levels of four quantities are eight changes, of which six are told."""
+    points = [
+        Point("pass", 5, 0.95 - 0.1 * level, 0.9, 0.5, 0.1 + level, 50 + 30.0 * level, 1.0 + level)
+        for level in range(3)
+        for _ in range(10)
+    ]
+    shown = trend.section(Material(history=history_of(points)))
+    assert shown
+    sentences = shown.figures[0].sentences
+    assert len(sentences) == 6
+    assert [each for each in sentences if each.startswith("Its accuracy")] == [
+        "Its accuracy went from 0.95 to 0.85 in night 0011 (2026-05-11, 000000b).",
+        "Its accuracy went from 0.85 to 0.75 in night 0021 (2026-05-21, 0000015).",
+    ]
+    assert sentences[0].startswith("Its accuracy went from 0.95")
+
+
+def test_layers_are_not_called_tensors_and_checks_left_out_are_counted() -> None:
+    row = regressed("small")
+    newly = [row.checks[0].model_copy(update={"check": f"c{i}"}) for i in range(6)]
+    assert row.divergence
+    parted = row.divergence.model_copy(
+        update={"phase": "forward", "tensor": "relu", "also": ["output"]}
+    )
+    changed = row.model_copy(update={"checks": newly, "divergence": parted})
+    (finding,) = verdict.section(Material(comparison=comparison_of(changed))).findings
+    assert (finding.tensors, finding.layers) == ("", "relu, output")
+    assert len(finding.follows) == 5
+    assert finding.follows[-1] == "and 2 more checks"
 
 
 if __name__ == "__main__":

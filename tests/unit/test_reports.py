@@ -160,9 +160,12 @@ def test_brackets_in_a_reason_are_no_markup() -> None:
 
 
 def test_many_causes_are_cut_short_with_a_word() -> None:
-    cards = [without_verdict(TIMEOUT, milestone=f"m{i}") for i in range(12)]
+    cards = [
+        without_verdict(JobTimeoutError(f"it was stopped after {i} s"), milestone=f"m{i}")
+        for i in range(12)
+    ]
     report = flowed(scorecard_of(*cards))
-    assert report.count(", seed 0: it was stopped after 1 s") == 8
+    assert report.count(", seed 0: it was stopped after ") == 8
     assert "... and 4 more; all are in the scorecard." in report
 
 

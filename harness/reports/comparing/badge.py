@@ -21,8 +21,9 @@ def render(comparison: Comparison) -> str:
 
 def _message(comparison: Comparison) -> tuple[str, str]:
     if comparison.regressed:
+        newly = any(each.change == "newly failing" for each in comparison.engine)
         names = [each.milestone for each in ordered(comparison) if each.verdict == "REGRESSED"]
-        return f"{listed(names, 2) or 'engine'} regressed", "red"
+        return f"{listed([*(['engine'] if newly else []), *names], 2)} regressed", "red"
     if comparison.exit_code() == 3:
         return "no verdict", "lightgrey"
     found = {each.verdict for each in comparison.milestones}

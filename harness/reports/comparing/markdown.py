@@ -13,6 +13,7 @@ from harness.comparison import Comparison, MilestoneComparison
 from harness.reports.comparing.story import (
     Fact,
     all_of,
+    capital,
     engine_command,
     engine_facts,
     facts,
@@ -55,7 +56,10 @@ engine. The *base* is what was known, the *head* what is judged; both train on t
 
 - **REGRESSED**: a check fails that did not, or it learns worse, is slower or takes more memory,
   beyond chance. **CHANGED-FASTER**: it learns better than the same config can; look why.
-  **inconclusive**: too few seeds to tell. **same**: nothing worse, as far as could be seen.
+  **inconclusive**: too little evidence to tell. **same**: an effect of the size that is looked
+  for is ruled out, and no smaller one is shown.
+- **could have seen**: the smallest true effect that this many seeds or restarts show nine times
+  in ten.
 - **IDENTICAL**: the same numbers to the last bit. **ROUNDING**: equal but for rounding.
   **CHANGED**: other numbers, first at that step (from 0), in that phase and tensor.
 - Factors are head / base, so more than 1x is worse; in brackets the interval for the true effect.
@@ -71,7 +75,7 @@ def render(comparison: Comparison) -> str:
 
 def _blocks(comparison: Comparison) -> Iterator[str]:
     """The most important first: the last ones go where there is no room."""
-    yield f"{MARKER}\n## {markdown(_capital(verdict(comparison)), 300)}"
+    yield f"{MARKER}\n## {markdown(capital(verdict(comparison)), 300)}"
     yield f"**{markdown(headline(comparison), 600)}**"
     yield _compared(comparison)
     if comparison.problem and comparison.problem != headline(comparison):
@@ -107,11 +111,6 @@ def _same(comparison: Comparison) -> Iterator[str]:
 def _notes(comparison: Comparison) -> Iterator[str]:
     for note in comparison.notes[:_ROWS]:
         yield f"- **note:** {markdown(note, _LONGEST_FACT)}"
-
-
-def _capital(text: str) -> str:
-    """A sentence's start, but no name's: those are spelled as they are."""
-    return text[:1].upper() + text[1:] if text.startswith(("no ", "the ")) else text
 
 
 def _compared(comparison: Comparison) -> str:

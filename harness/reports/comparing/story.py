@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import get_args
 
 from harness.comparison import CheckChange, Comparison, MilestoneComparison, Source, Verdict
+from harness.reports.commands import run_again
 from harness.reports.comparing.wording import (
-    bits,
     cell_sentence,
     check_sentence,
     could_have_seen,
@@ -78,7 +78,12 @@ def _nothing(comparison: Comparison) -> str:
     count = len(comparison.milestones)
     if not count:
         return "nothing was compared"
-    identical = sum(bits(each.divergence) == "IDENTICAL" for each in comparison.milestones)
+    found = [(each, each.divergence.level if each.divergence else "") for each in
+             comparison.milestones]  # fmt: skip
+    changed = [each for each, level in found if level == "CHANGED"]
+    if changed:
+        return f"{told(changed[0])}; no effect of that is shown"
+    identical = sum(level == "IDENTICAL" for _, level in found)
     return f"{count} of {count} milestones are the same, {identical} of them to the bit"
 
 
@@ -94,6 +99,8 @@ def verdict(comparison: Comparison) -> str:
     if found["not comparable"]:
         return f"no verdict, {found['not comparable']} cannot be compared"
     start = "no regression shown"
+    if comparison.weaker:
+        start += f", but the head is judged by less ({listed(comparison.weaker, 3)})"
     if found["CHANGED-FASTER"]:
         return f"{start}, but {found['CHANGED-FASTER']} learns faster than can be believed"
     if found["inconclusive"]:
@@ -101,6 +108,11 @@ def verdict(comparison: Comparison) -> str:
     words = [f"{found[word]} {word}" for word in ("improved", "removed", "added") if found[word]]
     same = sum(each.verdict == "same" for each in comparison.milestones)
     return ", ".join([start, f"{same} of {len(comparison.milestones)} milestones same", *words])
+
+
+def capital(text: str) -> str:
+    """A sentence's start, but no name's: those are spelled as they are."""
+    return text[:1].upper() + text[1:] if text.startswith(("no ", "the ")) else text
 
 
 def _names(comparison: Comparison, word: str) -> str:
@@ -165,7 +177,7 @@ def engine_command(comparison: Comparison) -> str:
     """How to see what the engine's checks say: they are part of every run. "" where none fails."""
     broken = any(each.change == "newly failing" for each in comparison.engine)
     known = [each.milestone for each in ordered(comparison) if each.verdict != "removed"]
-    return f"harness run {known[0]}" if broken and known else ""
+    return run_again(known[0]) if broken and known else ""
 
 
 def of_check(change: CheckChange, seeds: int) -> Fact:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from harness.reports.page.drawing import Axis, Drawing, Mark, dots, line, upright
 from harness.reports.page.material import Material
 from harness.reports.page.words import count, cut, finite, middle, share
+from harness.reports.summary import why_not_run
 
 _AXIS = Axis(0.0, 1.0)
 _ALONE, _HEAD, _BASE = 500.0, 720.0, 280.0
@@ -56,7 +57,7 @@ def section(material: Material) -> Accuracies | None:
 
 def _of_results(material: Material, name: str) -> AccuracyRow:
     results = material.results[name]
-    values = [result.accuracy.held_out for result in results]
+    values = [result.accuracy.held_out for result in results if not why_not_run(result)]
     return _row(material, name, results[0].title, values, results[0].accuracy.target)
 
 
@@ -111,9 +112,7 @@ def _control(material: Material, name: str) -> tuple[str, float] | None:
 def _spread(values: Sequence[float]) -> str:
     if not values:
         return "none measured"
-    if len(values) == 1:
-        return share(values[0])
-    return f"{share(min(values))} to {share(max(values))}"
+    return " to ".join(dict.fromkeys(map(share, (min(values), max(values)))))
 
 
 def _said(

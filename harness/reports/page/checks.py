@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from harness.reports.page.material import Material
 from harness.reports.page.words import cut, seeds
-from harness.reports.summary import place_of
+from harness.reports.summary import is_not_run, place_of
 from harness.scorecard import VerdictRow
 
 # Reasons shown of one check that fails in several ways.
@@ -49,7 +49,7 @@ def section(material: Material) -> list[Group]:
 def _group(name: str, by_seed: Mapping[int, Sequence[VerdictRow]]) -> Group:
     found: dict[str, dict[int, VerdictRow]] = {}
     for seed, verdicts in by_seed.items():
-        for verdict in verdicts:
+        for verdict in map(_judged, verdicts):
             found.setdefault(verdict.check, {})[seed] = verdict
     lines = [_line(check, each, len(by_seed)) for check, each in found.items()]
     lines.sort(key=lambda line: line.status not in ("fail", "error"))
@@ -58,6 +58,11 @@ def _group(name: str, by_seed: Mapping[int, Sequence[VerdictRow]]) -> Group:
     told = [f"{many} {words[status]}" for status, many in counts.items() if many]
     is_open = counts["fail"] + counts["error"] > 0
     return Group(cut(name, 120), tuple(lines), ", ".join(told) or "no checks", is_open)
+
+
+def _judged(verdict: VerdictRow) -> VerdictRow:
+    """A job that never started is no error of its checks."""
+    return verdict.model_copy(update={"status": "skip"}) if is_not_run(verdict) else verdict
 
 
 def _line(check: str, by_seed: Mapping[int, VerdictRow], many: int) -> CheckLine:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from harness.comparison import Cell, Comparison, MilestoneComparison
 from harness.reports.comparing.story import (
     Fact,
+    capital,
     engine_facts,
     facts,
     is_quiet,
@@ -85,7 +86,7 @@ def section(material: Material) -> Differences | None:
         return None
     return Differences(
         base=cut(comparison.base.name, 80),
-        verdict=cut(verdict(comparison)),
+        verdict=cut(capital(verdict(comparison))),
         sides=cut(sides(comparison)),
         problem=cut(comparison.problem),
         created=day(comparison.created),

@@ -71,7 +71,9 @@ class Axis:
         if sum(self.low <= value <= self.high for value in found) < 3:
             found = [factor * value for value in found for factor in (1, 2, 5)]
         inside = [value for value in found if self.low <= value <= self.high]
-        return inside[:: max(1, math.ceil(len(inside) / 5))] or [self.low, self.high]
+        if len(inside) < 2:  # one value says nothing of the scale
+            return [self.low, self.high]
+        return inside[:: max(1, math.ceil(len(inside) / 5))]
 
 
 def log_axis(values: Iterable[float]) -> Axis | None:
@@ -127,6 +129,13 @@ def level(y: float) -> str:
 def dots(points: Iterable[tuple[float, float]]) -> str:
     """Lines of no length: round ends make them dots of one size, however it is stretched."""
     return "".join(f"M{coordinate(x)} {coordinate(y)}h0" for x, y in points)
+
+
+def lone(points: Sequence[Point]) -> str:
+    """Dots where a point has no neighbour that a line could go to."""
+    known = [None, *(None if y is None else (x, y) for x, y in points), None]
+    neighbours = zip(known, known[1:], known[2:], strict=False)
+    return dots(at for before, at, after in neighbours if at and not before and not after)
 
 
 def cells(runs: Iterable[tuple[float, float]]) -> str:

@@ -54,10 +54,13 @@ class Flow:
 
 def section(material: Material) -> list[Flow]:
     """A heat map for each milestone: of its first failing seed, else of its first."""
-    return [_flow(material, _chosen(results)) for results in material.results.values()]
+    return [_flow(material, _chosen(material, results)) for results in material.results.values()]
 
 
-def _chosen(results: Sequence[Result]) -> Result:
+def _chosen(material: Material, results: Sequence[Result]) -> Result:
+    name = results[0].milestone
+    kept = [r for r in results if material.curve(name, r.seed, "gradient_norm", 2) is not None]
+    results = kept or results
     sick = [r for r in results if any(p.verdict not in _HEALTHY for p in r.parameters)]
     failing = [result for result in results if result.status != "pass"]
     return [*sick, *failing, *results][0]
@@ -67,7 +70,7 @@ def _flow(material: Material, result: Result) -> Flow:
     norms = material.curve(result.milestone, result.seed, "gradient_norm", 2)
     of = (result.milestone, result.title, result.seed)
     if norms is None or len(norms) == 0:
-        return Flow(*of, missing="No gradients were kept of it.")
+        return Flow(*of, missing=material.no_curves or "No gradients were kept of it.")
     if norms.shape[1] != len(result.parameters):
         return Flow(*of, missing="The curves beside the scorecard are of another model.")
     rows = _rows(result.parameters, norms)

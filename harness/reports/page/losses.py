@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from harness.reports.page.drawing import (
     area,
     line,
     log_axis,
+    lone,
     pieces,
 )
 from harness.reports.page.material import Material
@@ -35,6 +36,23 @@ class Band:
     low: Sequence[float | None]
     median: Sequence[float | None]
     high: Sequence[float | None]
+    # The first step and the last, where those are more than are drawn: means have a middle.
+    ends: tuple[float, float] | None = None
+
+    @property
+    def first(self) -> float:
+        """Where it begins."""
+        return self.ends[0] if self.ends else min(self.step)
+
+    @property
+    def last(self) -> float:
+        """Where it ends."""
+        return self.ends[1] if self.ends else max(self.step)
+
+    @property
+    def has_width(self) -> bool:
+        """Whether it is more than a line."""
+        return any(low != high for low, high in zip(self.low, self.high, strict=False))
 
     @property
     def values(self) -> list[float]:
@@ -52,6 +70,7 @@ class LossFigure:
     drawing: Drawing | None
     has_band: bool = False
     has_base: bool = False
+    has_range: bool = False
     missing: str = ""
 
 
@@ -70,7 +89,9 @@ def _of_results(material: Material, results: Sequence[Result]) -> LossFigure:
     run = _over_seeds([losses for losses in kept if losses is not None and losses.size])
     compared = material.compared(name)
     head, base = _of_comparison(compared) if compared else (None, None)
-    return _figure(name, first.title, run or head, base, _calibrated(material, name))
+    figure = _figure(name, first.title, run or head, base, _calibrated(material, name))
+    missing = material.no_curves if figure.missing else ""
+    return replace(figure, missing=missing or figure.missing)
 
 
 def _of_comparison(row: MilestoneComparison) -> tuple[Band | None, Band | None]:
@@ -104,6 +125,7 @@ def _over_seeds(losses: Sequence[np.ndarray]) -> Band | None:
         low=[float(each[0]) if each.size else None for each in means],
         median=[float(np.median(each)) if each.size else None for each in means],
         high=[float(each[-1]) if each.size else None for each in means],
+        ends=(1.0, float(longest)),
     )
 
 
@@ -120,21 +142,23 @@ def _figure(
     y = log_axis([value for each in bands for value in each.values])
     if y is None or not (run or base):
         return LossFigure(name, title, None, missing="No losses were kept of it.")
-    last = max(step for each in bands for step in each.step)
-    x = Axis(min(step for each in bands for step in each.step), last)
+    last = max(each.last for each in bands)
+    x = Axis(min(each.first for each in bands), last)
     marks = [
         *([Mark("band", _between(band, x, y))] if band else []),
         *([Mark("range", _between(run, x, y))] if run else []),
         *([Mark("base", _along(base.step, base.median, x, y))] if base else []),
         *([Mark("head", _along(run.step, run.median, x, y))] if run else []),
+        *([Mark("lone-dots", lone(_points(run.step, run.median, x, y)))] if run else []),
     ]
     drawing = Drawing(
         said=_said(title, run, base, band, last),
-        marks=tuple(marks),
+        marks=tuple(mark for mark in marks if mark.path),
         up=tuple(Tick(y.up(value) / 10, number(value)) for value in y.round_values()),
         along=(Tick(0, f"step {x.low:.0f}"), Tick(100, f"{last:.0f}")),
     )
-    return LossFigure(name, title, drawing, has_band=band is not None, has_base=base is not None)
+    has_range = run is not None and run.has_width
+    return LossFigure(name, title, drawing, band is not None, base is not None, has_range)
 
 
 def _along(step: Sequence[float], values: Sequence[float | None], x: Axis, y: Axis) -> str:

@@ -21,8 +21,9 @@ from harness.scorecard import Result, Scorecard
 class Material:
     """All that was given; None or empty where it was not.
 
-    `curves` are per-step arrays by "milestone/seed/name". `calibrations` are what is on record
-    of correct engines by milestone, only where it was measured on the same config.
+    `curves` are per-step arrays by "milestone/seed/name"; `no_curves` says why there are none,
+    where that is known. `calibrations` are what is on record of correct engines by milestone, only
+    where it was measured on the same config.
     """
 
     scorecard: Scorecard | None = None
@@ -32,6 +33,7 @@ class Material:
     kills: Kills | None = None
     # `Any`: the plain JSON of harness.on_record.
     calibrations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    no_curves: str = ""
 
     @property
     def results(self) -> dict[str, list[Result]]:

@@ -9,11 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from harness import comparison, on_record, scorecard
 from harness.errors import ScorecardError, UsageError
 from harness.reports.kill_matrix import SCHEMA as SELFTEST
 from harness.reports.page import kills
 from harness.reports.page.material import Material
+
+_HINT = "Name a scorecard, a comparison, what `selftest --json` printed, or a folder with one."
 
 
 def read(paths: Iterable[Path]) -> Material:
@@ -39,9 +43,7 @@ def read(paths: Iterable[Path]) -> Material:
 def _found(path: Path) -> dict[str, dict[str, Any]]:
     """What is there by kind, as fields of the material."""
     if not path.exists():
-        raise ScorecardError(
-            f"{path} is not there", "Name a scorecard, a comparison, or a folder with one."
-        )
+        raise ScorecardError(f"{path} is not there", _HINT)
     if not path.is_dir():
         return _of_file(path)
     names = (scorecard.FILE_NAME, comparison.FILE_NAME)
@@ -53,12 +55,19 @@ def _found(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def _of_file(file: Path) -> dict[str, dict[str, Any]]:
+    """What a file is; where it is nothing of use, what to name instead."""
+    try:
+        return _loaded(file)
+    except ScorecardError as error:
+        raise ScorecardError(error.message, error.hint or _HINT) from error
+
+
+def _loaded(file: Path) -> dict[str, dict[str, Any]]:
     data = _json(file)
     schema = data.get("schema")
     kind = str(schema).partition("/")[0]
     if kind == scorecard.SCHEMA_NAME:
-        curves = scorecard.load_curves(file)
-        return {"scorecard": {"scorecard": scorecard.load(file), "curves": curves}}
+        return {"scorecard": _with_curves(scorecard.load(file), file)}
     if kind == comparison.SCHEMA_NAME:
         return {"comparison": {"comparison": comparison.load(file)}}
     if kind == SELFTEST.partition("/")[0]:
@@ -66,6 +75,28 @@ def _of_file(file: Path) -> dict[str, dict[str, Any]]:
     raise ScorecardError(
         f"{file} is no scorecard, comparison or selftest: its schema is {schema!r}"
     )
+
+
+def _with_curves(card: scorecard.Scorecard, file: Path) -> dict[str, Any]:
+    """A scorecard with what lies beside it; a page without curves is better than none."""
+    try:
+        curves = scorecard.load_curves(file)
+    except ScorecardError:
+        why = f"{scorecard.CURVES_NAME} beside the scorecard cannot be read."
+        return {"scorecard": card, "no_curves": why}
+    if not all(_belong(curves, result) for result in card.results):
+        why = f"{scorecard.CURVES_NAME} beside the scorecard is of another run."
+        return {"scorecard": card, "no_curves": why}
+    return {"scorecard": card, "curves": curves}
+
+
+def _belong(curves: Mapping[str, np.ndarray], result: scorecard.Result) -> bool:
+    """Whether the losses that were kept, if any, are those of a result."""
+    losses = curves.get(f"{result.milestone}/{result.seed}/loss")
+    if losses is None or losses.ndim != 1:
+        return True
+    first = float(losses[0]) if losses.size and np.isfinite(losses[0]) else None
+    return len(losses) == result.steps and first == result.loss.first
 
 
 def _json(file: Path) -> Mapping[str, Any]:

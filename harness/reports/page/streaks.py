@@ -1,4 +1,4 @@
-"""Since when a milestone fails, in a sentence."""
+"""Since when a milestone or the engine fails, in a sentence."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ def failing(history: History, milestone: str) -> Streak | None:
 
 
 def since(found: Streak) -> str:
-    """ "Fails since night 0412 (2026-11-20, 3f9c2ab), 4 nights in a row."."""
+    """ "Fails since night 0412 (2026-11-20, 3f9c2ab), 4 nights in a row; the last good ..."."""
     row = f", {count(found.nights, 'night')} in a row" if found.nights > 1 else ""
-    return f"Fails since {cut(found.first.label, 160)}{row}."
+    good = f"; the last good one is {cut(found.good.label, 160)}" if found.good else ""
+    return f"Fails since {cut(found.first.label, 160)}{row}{good}."

@@ -13,12 +13,15 @@ from harness.reports.summary import engine_line, lines, not_run
 
 @dataclass(frozen=True)
 class TableRow:
-    """One milestone; `compared` is what the comparison says, and `tone` how good that is."""
+    """One milestone; `compared` is what the comparison says, and `tone` how good that is.
+
+    `verdict_tone` is how good its verdict is.
+    """
 
     title: str
     year: int
     verdict: str
-    passed: bool
+    verdict_tone: str
     loss: str
     gradients: str
     moved: str
@@ -48,7 +51,7 @@ def section(material: Material) -> Table | None:
         row = material.compared(each.milestone)
         rows.append(
             TableRow(
-                titles[each.milestone], each.year, each.verdict, each.passed, each.loss,
+                titles[each.milestone], each.year, each.verdict, each.tone, each.loss,
                 each.gradients, each.moved, each.accuracy, each.seconds,
                 compared=_compared(row) if row else "", tone=tone(row) if row else "",
             )

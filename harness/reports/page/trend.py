@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from harness.history.changes import LONGEST
 from harness.history.nights import History, Night, Point
-from harness.history.trends import Drift, drifts, nights_of
+from harness.history.trends import Drift, drifts, engine_streak, nights_of
 from harness.reports.page.drawing import (
     MOST_POINTS,
     SIZE,
@@ -18,6 +18,7 @@ from harness.reports.page.drawing import (
     dots,
     level,
     line,
+    lone,
     pieces,
     thinned,
     upright,
@@ -65,7 +66,9 @@ def section(material: Material) -> Trend | None:
     skipped = [f"{cut(each.file, 120)}: {cut(each.why, 200)}" for each in history.skipped]
     shown = skipped[:_MOST_SKIPPED]
     if len(skipped) > _MOST_SKIPPED:
-        shown.append(f"and {len(skipped) - _MOST_SKIPPED:,} more")
+        shown.append(
+            f"and {len(skipped) - _MOST_SKIPPED:,} more; `harness history --format json` lists all"
+        )
     titles = {name: results[0].title for name, results in material.results.items()}
     names = dict.fromkeys(name for night in reversed(history.nights) for name in night.milestones)
     return Trend(
@@ -77,6 +80,9 @@ def section(material: Material) -> Trend | None:
 
 
 def _engine(nights: Sequence[Night]) -> str:
+    """Since when it fails, or how often it did."""
+    if found := engine_streak(nights):
+        return f"The engine by itself: {since(found)} {cut(found.cause)}".strip()
     bad = [night for night in nights if night.engine not in (None, "pass")]
     if not bad:
         return ""
@@ -95,7 +101,7 @@ def _figure(history: History, name: str, title: str) -> TrendFigure:
     found = failing(history, name)
     sentences = [
         *([f"{since(found)} {cut(found.cause)}".strip()] if found else []),
-        *(_change(change) for change in changes[-_MOST_CHANGES:]),
+        *(_change(change) for change in _latest(history, changes)),
     ]
     if last is None:
         sentences.append("It was not run last night.")
@@ -107,6 +113,13 @@ def _figure(history: History, name: str, title: str) -> TrendFigure:
         sentences=tuple(sentences),
         drawing=_drawing(title, history.nights, points, changes),
     )
+
+
+def _latest(history: History, changes: Sequence[Drift]) -> list[Drift]:
+    """The last changes, in the order of their nights; what is drawn is told before the rest."""
+    order = {night.file: i for i, night in enumerate(history.nights)}
+    newest = sorted(changes, key=lambda c: (c.quantity != "accuracy", -order[c.night.file]))
+    return sorted(newest[:_MOST_CHANGES], key=lambda each: order[each.night.file])
 
 
 def _series(points: Sequence[Point | None], field: str) -> list[float | None]:
@@ -138,8 +151,8 @@ def _drawing(
     marks = [
         *(Mark("change", upright(x.at(place))) for place in _changed(nights, changes)),
         Mark("target", level(y.up(targets[-1]))),
-        Mark("lowest", _line(lowest, x, y)),
-        Mark("median", _line(median, x, y)),
+        *_curve("lowest", lowest, x, y),
+        *_curve("median", median, x, y),
         Mark("failed", _failed(points, x, y)),
     ]
     said = _said(name, nights, points, median, lowest, targets[-1])
@@ -147,8 +160,14 @@ def _drawing(
         said=said,
         marks=tuple(mark for mark in marks if mark.path),
         up=_ticks(y, known, targets[-1]),
-        along=(Tick(0, nights[0].created[:10]), Tick(100, nights[-1].created[:10])),
+        along=_days(nights),
     )
+
+
+def _days(nights: Sequence[Night]) -> tuple[Tick, ...]:
+    """The first day and the last, where that is another one."""
+    first, last = nights[0].created[:10], nights[-1].created[:10]
+    return (Tick(0, first), Tick(100, last)) if first != last else (Tick(0, first),)
 
 
 def _changed(nights: Sequence[Night], changes: Sequence[Drift]) -> list[int]:
@@ -157,9 +176,11 @@ def _changed(nights: Sequence[Night], changes: Sequence[Drift]) -> list[int]:
     return [i for i, night in enumerate(nights) if night.file in files]
 
 
-def _line(values: Sequence[float | None], x: Axis, y: Axis) -> str:
+def _curve(style: str, values: Sequence[float | None], x: Axis, y: Axis) -> list[Mark]:
+    """A line over the nights, and dots for those that stand alone."""
     chosen = [(i, values[i]) for i in thinned(values)]
-    return line((x.at(i), None if value is None else y.up(value)) for i, value in chosen)
+    points = [(x.at(i), None if value is None else y.up(value)) for i, value in chosen]
+    return [Mark(style, line(points)), Mark(f"{style}-dots", lone(points))]
 
 
 def _failed(points: Sequence[Point | None], x: Axis, y: Axis) -> str:

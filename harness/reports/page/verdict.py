@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from harness.comparison import CheckChange, Comparison, MilestoneComparison
+from harness.history.trends import engine_streak
+from harness.reports.commands import run_again
 from harness.reports.comparing.story import engine_command, ordered, sides
 from harness.reports.comparing.story import verdict as said
 from harness.reports.page.material import Material
 from harness.reports.page.streaks import failing, since
 from harness.reports.page.words import commit, count, cut, day, listed, seeds
-from harness.reports.summary import Failure, failures, headline, place_of
-from harness.scorecard import Result
+from harness.reports.summary import Failure, failures, headline, is_not_run, place_of
+from harness.scorecard import Result, VerdictRow
 
 # Cards shown; more would hide what comes after them.
 _MOST = 12
+# Checks of one milestone that are told in their own words.
+_MOST_CHECKS = 4
 _HEALTHY = ("OK", "NULL")
 Tone = Literal["good", "bad", "open"]
 
@@ -30,6 +34,7 @@ class Finding:
     reason: str
     tone: Tone = "bad"
     tensors: str = ""
+    layers: str = ""
     place: str = ""
     hint: str = ""
     reproduce: str = ""
@@ -73,6 +78,9 @@ def _headline(material: Material) -> tuple[str, Tone]:
         last = material.history.nights[-1]
         passed = sum(point.status == "pass" for point in last.milestones.values())
         text = f"Last night {passed} of {count(len(last.milestones), 'milestone')} passed"
+        if last.engine not in (None, "pass"):
+            word = "failed its own checks" if last.engine == "fail" else "could not be checked"
+            text = f"{text}, the engine {word}"
         return text, "good" if last.status == "pass" else "bad"
     if material.kills:
         return material.kills.headline, "good" if material.kills.passed else "bad"
@@ -103,6 +111,8 @@ def _about(material: Material) -> Iterator[str]:
             yield day(comparison.created)
     if material.history:
         yield count(len(material.history.nights), "night")
+        if not (material.scorecard or material.comparison) and material.history.nights:
+            yield f"the last is {cut(material.history.nights[-1].label, 160)}"
 
 
 # --- findings of the scorecard ------------------------------------------------------------
@@ -110,17 +120,17 @@ def _about(material: Material) -> Iterator[str]:
 
 def _of_scorecard(material: Material) -> Iterator[Finding]:
     for failure in failures(material.scorecard) if material.scorecard else []:
-        where = [failure, *failure.spoils]
-        results = [found for each in where for found in _results(material, each)]
+        where = [failure, *failure.alike, *failure.spoils]
         yield Finding(
             title=_title(material, failure),
             reason=cut(failure.cause.reason),
-            tensors=listed(_tensors(results)),
+            tone="open" if is_not_run(failure.cause) else "bad",
+            tensors=listed(_tensors(material, where)),
             place=cut(_place(where), 200),
             hint=cut(failure.cause.hint),
-            reproduce=_command(material, results),
+            reproduce=_command(material, failure),
             compared=" ".join(_compared(material, where)),
-            since=" ".join(_since(material, where)),
+            since=" ".join(_since(material, failure, where)),
             follows=tuple(_follows(material, failure)),
         )
 
@@ -132,18 +142,43 @@ def _results(material: Material, failure: Failure) -> list[Result]:
 
 def _title(material: Material, failure: Failure) -> str:
     if not failure.seeds:
-        return "The engine fails its own checks"
-    name = material.results[failure.milestone][0].title
-    word = "fails" if failure.cause.status == "fail" else "has no verdict"
+        is_known = failure.cause.status == "fail"
+        return f"The engine {'fails its own checks' if is_known else 'could not be checked'}"
+    names = listed([material.results[name][0].title for name in failure.milestones])
+    is_one = not failure.alike
+    if is_not_run(failure.cause):
+        said = "not run"
+    elif failure.cause.status == "fail":
+        said = "fails" if is_one else "fail"
+    else:
+        said = "has no verdict" if is_one else "have no verdict"
     many = len(material.results[failure.milestone])
-    on = f" on {seeds(failure.seeds)}" if len(failure.seeds) < many else ""
-    return f"{name} {word}{on}"
+    on = f" on {seeds(failure.seeds)}" if is_one and len(failure.seeds) < many else ""
+    return f"{names} {said}{on}"
 
 
-def _tensors(results: Iterable[Result]) -> list[str]:
-    """The tensors that are not as they must be, each once."""
-    rows = [row for result in results for row in result.parameters]
-    return list(dict.fromkeys(row.label for row in rows if row.verdict not in _HEALTHY))
+def _tensors(material: Material, where: Sequence[Failure]) -> list[str]:
+    """The tensors that are not as they must be and that a cause speaks of, each once.
+
+    Others are the consequences, such as all tensors of a training on wrong data.
+    """
+    found: dict[str, None] = {}
+    for failure in where:
+        rows = [row for each in _results(material, failure) for row in each.parameters]
+        sick = dict.fromkeys(row.label for row in rows if row.verdict not in _HEALTHY)
+        found |= dict.fromkeys(label for label in sick if _speaks_of(failure.cause, label))
+    return list(found)
+
+
+def _speaks_of(cause: VerdictRow, label: str) -> bool:
+    """Whether a tensor is among the evidence of a verdict, or in its words."""
+    named, culprits, wrong = map(cause.evidence.get, ("tensors", "culprits", "wrong"))
+    if any(isinstance(each, list) and label in each for each in (named, culprits)):
+        return True
+    rows = wrong if isinstance(wrong, list) else []
+    said = [cause.reason, *(str(row.get("what")) for row in rows if isinstance(row, dict))]
+    word = re.compile(rf"(?<![\w.]){re.escape(label)}(?!\w|\.\w)")
+    return any(word.search(each) for each in said)
 
 
 def _place(where: Sequence[Failure]) -> str:
@@ -152,18 +187,23 @@ def _place(where: Sequence[Failure]) -> str:
     return next((place for verdict in verdicts if (place := place_of(verdict))), "")
 
 
-def _command(material: Material, results: Sequence[Result]) -> str:
-    """What shows the finding on its own: one milestone, one seed, its first sick tensor."""
-    known = results or list(material.scorecard.results if material.scorecard else [])[:1]
-    if not known:
+def _command(material: Material, failure: Failure) -> str:
+    """What shows the finding on its own: one milestone, one seed, the first tensor of its cause.
+
+    Nothing shows again what somebody stopped.
+    """
+    card = material.scorecard
+    if card is None or is_not_run(failure.cause):
         return ""
-    sick = next((result for result in known if _tensors([result])), known[0])
-    words = ["harness", "run", sick.milestone, "--seed", str(sick.seed)]
-    if tensors := _tensors([sick]):
-        words += ["--explain", tensors[0]]
-    for change in material.scorecard.provenance.modified if material.scorecard else []:
-        words += ["--set", change]
-    return cut(shlex.join(words), 400)
+    changes = card.provenance.modified
+    known = [each for each in (failure, *failure.spoils) if each.seeds]
+    if not known:  # the engine alone: any run looks at it
+        first = next(iter(card.results), None)
+        return run_again(first.milestone, changes=changes, cause=failure.cause) if first else ""
+    shown = next((each for each in known if _tensors(material, [each])), known[0])
+    tensors = _tensors(material, [shown])[:1]
+    words = ["--seed", str(shown.seeds[0]), *(["--explain", *tensors] if tensors else [])]
+    return cut(run_again(shown.milestone, *words, changes=changes, cause=shown.cause), 400)
 
 
 def _compared(material: Material, where: Sequence[Failure]) -> Iterator[str]:
@@ -173,7 +213,10 @@ def _compared(material: Material, where: Sequence[Failure]) -> Iterator[str]:
             yield f"Against {cut(material.comparison.base.name, 80)}: {cut(row.headline)}."
 
 
-def _since(material: Material, where: Sequence[Failure]) -> Iterator[str]:
+def _since(material: Material, failure: Failure, where: Sequence[Failure]) -> Iterator[str]:
+    if material.history and not failure.seeds and (own := engine_streak(material.history.nights)):
+        yield since(own)
+        return
     for name in dict.fromkeys(each.milestone for each in where):
         if material.history and (found := failing(material.history, name)):
             yield since(found)
@@ -228,18 +271,27 @@ def _of_engine(changes: Sequence[CheckChange], command: str) -> Finding:
 def _of_row(row: MilestoneComparison, base: str) -> Finding:
     newly = [change for change in row.checks if change.change == "newly failing"]
     parted = row.divergence if row.divergence and row.divergence.tensor else None
+    parts = listed([parted.tensor, *parted.also]) if parted else ""
+    is_layer = parted is not None and parted.phase == "forward"
     is_worse = row.verdict == "REGRESSED"
     how = "is worse than" if is_worse else "learns faster than"
     return Finding(
         title=f"{cut(row.title, 120)} {how} on {base}",
         reason=cut(row.headline),
         tone="bad" if is_worse else "open",
-        tensors=listed([parted.tensor, *parted.also]) if parted else "",
+        tensors="" if is_layer else parts,
+        layers=parts if is_layer else "",
         place=cut(next((change.place for change in newly if change.place), ""), 200),
         hint=cut(newly[0].hint) if newly else "",
         reproduce=cut(row.reproduce, 400),
-        follows=tuple(cut(f"{each.check}: {each.reason}") for each in newly[:4]),
+        follows=tuple(_newly(newly)),
     )
+
+
+def _newly(changes: Sequence[CheckChange]) -> Iterator[str]:
+    yield from (cut(f"{each.check}: {each.reason}") for each in changes[:_MOST_CHECKS])
+    if len(changes) > _MOST_CHECKS:
+        yield f"and {count(len(changes) - _MOST_CHECKS, 'more check')}"
 
 
 def _of_history(material: Material) -> Iterator[Finding]:
@@ -249,7 +301,10 @@ def _of_history(material: Material) -> Iterator[Finding]:
         return
     last = history.nights[-1]
     if last.engine not in (None, "pass"):
-        yield Finding("The engine fails its own checks", cut(last.engine_cause))
+        word = "fails its own checks" if last.engine == "fail" else "could not be checked"
+        own = engine_streak(history.nights)
+        since_when = since(own) if own else ""
+        yield Finding(f"The engine {word}", cut(last.engine_cause), since=since_when)
     for name in last.milestones:
         if found := failing(history, name):
             yield Finding(f"{cut(name, 120)} fails", cut(found.cause), since=since(found))

@@ -18,10 +18,10 @@ def cut(text: str, longest: int = LONGEST) -> str:
 
 
 def number(value: float | None) -> str:
-    """Three significant digits; a dash for none."""
+    """Three significant digits, a whole number with all of its own; a dash for none."""
     if value is None or math.isnan(value):
         return NOTHING
-    return f"{value:.3g}"
+    return f"{value:,.0f}" if value.is_integer() and abs(value) < 1e12 else f"{value:.3g}"
 
 
 def share(value: float | None) -> str:
