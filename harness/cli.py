@@ -11,7 +11,7 @@ from traceback import extract_tb
 import click
 
 from harness import __version__, verbs
-from harness.errors import HarnessError
+from harness.errors import HarnessError, UsageError, did_you_mean
 from harness.terminal import complain, stop_printing
 
 NO_VERDICT = 3
@@ -24,7 +24,7 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # an arrow is not worth a crash
     try:
-        code = cli(standalone_mode=False)
+        code = cli(sys.argv[1:] or ["--help"], standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except HarnessError as error:
         complain(error.message, error.hint)
@@ -59,8 +59,12 @@ class _Verbs(click.Group):
         return sorted(module.name for module in iter_modules(verbs.__path__))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in self.list_commands(ctx):
-            return None
+        known = self.list_commands(ctx)
+        if cmd_name not in known:
+            raise UsageError(
+                f"there is no verb '{cmd_name}'.{did_you_mean(cmd_name, known)}",
+                f"Verbs are {', '.join(known)}; 'harness --help' says what they do.",
+            )
         module = import_module(f"{verbs.__name__}.{cmd_name}")
         found = [each for each in vars(module).values() if isinstance(each, click.Command)]
         return next(each for each in found if each.name == cmd_name)

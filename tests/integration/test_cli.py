@@ -12,6 +12,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
+from click import Context
 
 from harness import cli, runner
 from harness.scorecard import CURVES_NAME, FILE_NAME, load
@@ -258,17 +259,31 @@ def test_schema_fits_the_shipped_configs(harness: Harness, name: str) -> None:
         jsonschema.validate(config | {"epochs": 3}, schema)
 
 
-@pytest.mark.parametrize("verb", ["rnu", "shwo", "--versoin"])
-def test_unknown_verb_is_one_sentence(harness: Harness, verb: str) -> None:
+@pytest.mark.parametrize("verb", ["--versoin", "--al"])
+def test_unknown_option_is_one_sentence(harness: Harness, verb: str) -> None:
     code, out, err = harness(verb)
     assert (code, out) == (2, "")
     assert err.startswith("error: No such ")
 
 
+def test_misspelt_verb_is_told_the_right_one(harness: Harness) -> None:
+    code, _, complaint = harness("comapre", "main")
+    assert code == 2
+    assert "there is no verb 'comapre'. Did you mean 'compare'?" in complaint
+
+
+def test_command_alone_shows_its_help(harness: Harness) -> None:
+    code, told, complaint = harness()
+    assert (code, complaint) == (0, "")
+    assert "compare" in told
+
+
 def test_help_lists_verbs_and_exit_codes(harness: Harness) -> None:
     code, out, _ = harness("--help")
     assert code == 0
-    assert all(f"\n  {verb} " in out for verb in cli.cli.commands)
+    verbs = cli.cli.list_commands(Context(cli.cli))
+    assert {"compare", "history", "report", "run"} <= {*verbs}
+    assert all(f"\n  {verb} " in out for verb in verbs)
     words = " ".join(out.split())
     for part in ("0 all pass", "1 a check failed", "2 usage", "3 no verdict", "130 interrupted"):
         assert part in words
