@@ -126,7 +126,7 @@ def repository_at(folder: Path, environment: Mapping[str, str]) -> Repository:
 
 def unknown_ref(repository: Repository, ref: str, milestones: Sequence[str] = ()) -> UsageError:
     """What to say of a word that is no ref, no scorecard and no milestone."""
-    known = [*repository.refs(), *milestones]
+    known = ["HEAD", *repository.refs(), *milestones]
     is_shallow = repository.git("rev-parse", "--is-shallow-repository").strip() == "true"
     deeper = " The clone is shallow: 'git fetch --unshallow' brings the rest." if is_shallow else ""
     return UsageError(
