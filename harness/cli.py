@@ -12,10 +12,9 @@ import click
 
 from harness import __version__, verbs
 from harness.errors import HarnessError, UsageError, did_you_mean
-from harness.terminal import complain, stop_printing
+from harness.terminal import INTERRUPTED, complain, stop_printing
 
 NO_VERDICT = 3
-INTERRUPTED = 130
 
 
 def main() -> None:

@@ -5,14 +5,14 @@ Plain values: reports are functions of this alone. `save` writes it whole, `load
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from harness.atomic_files import write_text
 from harness.errors import OutputError, ScorecardError
+from harness.json_files import fitted, read_json
 from harness.provenance import Provenance
 
 SCHEMA_NAME = "harness.comparison"
@@ -27,6 +27,9 @@ Verdict = Literal[
 Level = Literal["IDENTICAL", "ROUNDING", "CHANGED", "unknown"]
 Phase = Literal["start", "batch", "forward", "gradient", "update", "evaluation", "unknown"]
 CellVerdict = Literal["same", "worse", "better", "inconclusive", "not measured"]
+Change = Literal["newly failing", "fixed", "still failing", "no longer made", "now made"]
+# Quantities that tell how well a milestone is learned.
+LEARNING = ("learning speed", "final accuracy", "reach")
 CheckStatus = Literal["pass", "fail", "error", "skip"]
 
 
@@ -75,7 +78,7 @@ class CheckChange(_Model):
     """A check that does not say the same on both sides; None where it was not made."""
 
     check: str
-    change: Literal["newly failing", "fixed", "still failing", "no longer made", "now made"]
+    change: Change
     base: CheckStatus | None
     head: CheckStatus | None
     # In the words of the side that fails, else of the one that has it.
@@ -211,18 +214,8 @@ def save(comparison: Comparison, folder: Path) -> Path:
 def load(path: Path) -> Comparison:
     """The comparison in a file or folder; raises ScorecardError when there is none to read."""
     file = path / FILE_NAME if path.is_dir() else path
-    try:
-        data: Any = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ScorecardError(f"{file} cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise ScorecardError(f"{file} is not JSON: {error}") from error
+    data = read_json(file)
     found = data.get("schema") if isinstance(data, dict) else None
     if found != f"{SCHEMA_NAME}/{SCHEMA_VERSION}":
         raise ScorecardError(f"{file} is not a comparison: its schema is {found!r}")
-    try:
-        return Comparison.model_validate(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise ScorecardError(f"{file} is not a comparison: {place}: {first['msg']}") from error
+    return fitted(Comparison, data, file, "a comparison")

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import re
 import tempfile
 import zipfile
@@ -17,11 +16,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from harness.atomic_files import replacing
 from harness.errors import OutputError, ScorecardError
 from harness.explanation import Explanation
+from harness.json_files import fitted, read_json
 from harness.provenance import Provenance
 from harness.record import RunRecord
 
@@ -255,18 +255,8 @@ UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: dict, 2: d
 def load(path: Path) -> Scorecard:
     """The scorecard in a file or folder; raises ScorecardError when there is none to read."""
     file = path / FILE_NAME if path.is_dir() else path
-    try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ScorecardError(f"{file} cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise ScorecardError(f"{file} is not JSON: {error}") from error
-    try:
-        return Scorecard.model_validate(_upgraded(data, file))
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise ScorecardError(f"{file} is not a scorecard: {place}: {first['msg']}") from error
+    data = read_json(file)
+    return fitted(Scorecard, _upgraded(data, file), file, "a scorecard")
 
 
 def _upgraded(data: object, file: Path) -> dict[str, Any]:

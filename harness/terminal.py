@@ -6,6 +6,7 @@ import math
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from harness.errors import UsageError
 if TYPE_CHECKING:
     from harness.runner import Outcome
 
+# The exit code of what was cut short by Ctrl-C.
+INTERRUPTED = 130
 _THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS",
                      "VECLIB_MAXIMUM_THREADS")  # fmt: skip
 
@@ -113,6 +116,29 @@ def timeout_option(
         callback=finite,
         show_default=True,
         help=f"Seconds after which {what} is stopped.",
+    )
+
+
+def out_option(folder: str, files: str) -> Callable[[click.decorators.FC], click.decorators.FC]:
+    """`--out DIR` for a verb that writes files."""
+    return click.option(
+        "--out",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path(folder),
+        show_default=True,
+        help=f"Folder for {files}.",
+    )
+
+
+def format_option() -> Callable[[click.decorators.FC], click.decorators.FC]:
+    """`--format NAME`, handed on as `format_`."""
+    return click.option(
+        "--format",
+        "format_",
+        type=click.Choice(["text", "json", "markdown", "github", "junit", "badge"]),
+        default="text",
+        show_default=True,
+        help="What to print.",
     )
 
 

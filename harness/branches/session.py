@@ -22,7 +22,7 @@ from harness.branches.workshop import Workshop
 from harness.comparing.divergence import Stream, is_exact, stream
 from harness.comparing.judging import compare
 from harness.comparing.side import Side, Timed
-from harness.comparison import Comparison, Divergence
+from harness.comparison import LEARNING, Comparison, Divergence
 from harness.errors import JobError
 from harness.scorecard import load
 
@@ -36,7 +36,6 @@ MOST_LOOKS = 8
 MOST_CHECKPOINTS = 64
 _MOST_CLOSER_LOOKS = 3
 _SHOWN_JUDGES = 5
-_LEARNING = ("learning speed", "final accuracy", "reach")
 
 
 @dataclass(frozen=True)
@@ -360,7 +359,7 @@ class _Work:
         if self._trainings.is_over or left <= 0.0:
             return False
         more: dict[str, range] = {}
-        open_ = [name for name in self._plan if _is_open(comparison, name, _LEARNING)]
+        open_ = [name for name in self._plan if _is_open(comparison, name, LEARNING)]
         if self._both_run:
             for name in open_:
                 known = next(iter(self._plan[name].values()))

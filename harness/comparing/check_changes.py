@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
-from harness.comparison import CheckChange, CheckStatus
+from harness.comparison import Change, CheckChange, CheckStatus
 from harness.scorecard import EngineResult, Result, VerdictRow
 
 # Checks of these stages judge the outcome of a training, in which there is luck: a correct
@@ -16,7 +15,6 @@ _LEAST_SEEDS = 2
 _LEAST_SHARE = 0.1
 # Ends that tell nothing of the code: killed, out of time, never started.
 _NO_VERDICT = frozenset({"JobKilledError", "JobTimeoutError", "JobNotRunError"})
-Change = Literal["newly failing", "fixed", "still failing", "no longer made", "now made"]
 BAD = ("fail", "error")
 _RUNS = "runs"
 

@@ -15,7 +15,8 @@ from harness.comparison import Divergence, Level
 from harness.record import Checkpoints
 from harness.scorecard import Result
 
-# How the noise of two sides goes together: not at all to be asked, paired, or independent.
+# What tells two runs of a seed apart: nothing, what came after equal weights had met equal
+# batches, or already those.
 Stream = Literal["identical", "same", "other"]
 _WORST_FIRST: tuple[Level, ...] = ("CHANGED", "unknown", "ROUNDING", "IDENTICAL")
 _UNKNOWN = "the digests of the trainings differ, and no step was kept that shows where"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 
 from harness.comparing import check_changes, comparable, counters, divergence
 from harness.comparing.headlines import headline
@@ -13,6 +14,7 @@ from harness.comparing.loss_curves import loss_curve
 from harness.comparing.side import Side, Timed
 from harness.comparing.step_times import step_time_cells
 from harness.comparison import (
+    LEARNING,
     Cell,
     CheckChange,
     Comparison,
@@ -44,7 +46,7 @@ class _Findings:
     def is_comparable(self) -> bool:
         return not self.differences
 
-    @property
+    @cached_property
     def newly(self) -> list[CheckChange]:
         """Newly failing checks that show a regression."""
         stages = {**check_changes.stages(self.one), **check_changes.stages(self.other)}
@@ -187,10 +189,9 @@ def _verdict(found: _Findings, cells: Sequence[Cell]) -> Verdict:
     if found.newly or by_verdict["worse"]:
         return "REGRESSED"
     fixed = any(change.change == "fixed" for change in found.checks)
-    learned = ("learning speed", "final accuracy", "reach")
-    if any(cell.quantity in learned for cell in by_verdict["better"]) and not fixed:
+    if any(cell.quantity in LEARNING for cell in by_verdict["better"]) and not fixed:
         return "CHANGED-FASTER"
-    unknown = [c for c in cells if c.verdict == "not measured" and c.quantity in learned]
+    unknown = [c for c in cells if c.verdict == "not measured" and c.quantity in LEARNING]
     if unknown or any(cell.verdict == "inconclusive" for cell in cells):
         return "inconclusive"
     return "improved" if fixed or by_verdict["better"] else "same"
@@ -207,13 +208,9 @@ def _reproduce(head: Side, name: str, found: _Findings) -> str:
         words = f"harness run {name}{_seed(parted.seed)} --explain {parted.tensor}"
     else:
         return ""
-    source = head.source
-    is_elsewhere = source.kind == "ref" and source.commit
-    return (
-        f"git switch --detach {source.commit[:9]} && {words}"
-        if is_elsewhere and source.commit
-        else words
-    )
+    if head.source.kind == "ref" and head.source.commit:
+        return f"git switch --detach {head.source.commit[:9]} && {words}"
+    return words
 
 
 def _seed(seed: int | None) -> str:
@@ -222,18 +219,23 @@ def _seed(seed: int | None) -> str:
 
 def _one_sided(base: Side, head: Side) -> list[MilestoneComparison]:
     """Milestones that only one side has."""
-    told = []
-    for side, other, verdict in ((head, base, "added"), (base, head, "removed")):
-        for name in side.milestones:
-            if name not in other.milestones:
-                first = next(iter(side.results(name).values()))
-                told.append(
-                    MilestoneComparison(
-                        milestone=name,
-                        title=first.title,
-                        year=first.year,
-                        verdict="added" if verdict == "added" else "removed",
-                        headline=f"only {side.source.name} has it: {first.status} there",
-                    )
-                )
-    return told
+    sides: tuple[tuple[Side, Side, Verdict], ...] = (
+        (head, base, "added"), (base, head, "removed"),
+    )  # fmt: skip
+    return [
+        _one_sided_milestone(side, name, verdict)
+        for side, other, verdict in sides
+        for name in side.milestones
+        if name not in other.milestones
+    ]
+
+
+def _one_sided_milestone(side: Side, name: str, verdict: Verdict) -> MilestoneComparison:
+    first = next(iter(side.results(name).values()))
+    return MilestoneComparison(
+        milestone=name,
+        title=first.title,
+        year=first.year,
+        verdict=verdict,
+        headline=f"only {side.source.name} has it: {first.status} there",
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 from harness.comparing.decisions import (
     ALPHA_LEARNING,
@@ -16,16 +15,13 @@ from harness.comparing.decisions import (
     p_values,
     shown,
 )
+from harness.comparing.divergence import Stream
 from harness.comparing.reach import reach_cell, reach_p_values
 from harness.comparing.samples import Samples, samples_of
 from harness.comparing.side import Side
 from harness.comparison import Cell
 from harness.on_record import Json
 from harness.statistics import MeanDifference, mean_difference
-
-# What tells two runs of a seed apart: nothing, what came after equal weights had met equal
-# batches, or already those.
-Stream = Literal["identical", "same", "other"]
 
 _Cell = tuple[str, str]  # milestone, quantity
 

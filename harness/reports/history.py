@@ -16,6 +16,7 @@ from rich.text import Text
 from harness.history.changes import LONGEST
 from harness.history.nights import History, Night, Point, Skipped
 from harness.history.trends import Drift, Streak, drifts, engine_streak, nights_of, streak
+from harness.reports.console import console_to
 from harness.reports.escapes import one_line
 
 SCHEMA = "harness.history/1"
@@ -49,10 +50,7 @@ def render(
     something fails is always told from all.
     """
     out = StringIO()
-    console = Console(
-        file=out, width=width, force_terminal=colour, no_color=not colour, highlight=False,
-        legacy_windows=False, soft_wrap=False,
-    )  # fmt: skip
+    console = console_to(out, colour=colour, width=width)
     found = {each: nights_of(history, each) for each in ([name] if name else history.milestones)}
     shown = {each: found[each][-nights:] if nights else found[each] for each in found}
     if name:

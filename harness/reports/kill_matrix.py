@@ -13,6 +13,7 @@ from rich.text import Text
 
 from harness.faults.base import Fault
 from harness.kill_matrix import ENGINE, Finding, KillMatrix, Look, Row, Share, Worth
+from harness.reports.console import console_to
 
 SCHEMA = "harness.selftest/1"
 FIGURES = {
@@ -30,10 +31,7 @@ _PARTS_OF = {"caught_before_training", "named_first"}  # shown under the line be
 def render(matrix: KillMatrix, *, colour: bool = False, width: int = 100) -> str:
     """Text for a terminal: the matrix by family, every check's worth, what is wrong, figures."""
     out = StringIO()
-    console = Console(
-        file=out, width=width, force_terminal=colour, no_color=not colour, highlight=False,
-        legacy_windows=False,
-    )  # fmt: skip
+    console = console_to(out, colour=colour, width=width)
     letters = _letters(matrix)
     _print_matrix(console, matrix, letters)
     _print_worths(console, matrix.worths, letters)

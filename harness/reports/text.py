@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.reports import explanation
+from harness.reports.console import console_to
 from harness.reports.escapes import printable
 from harness.reports.summary import (
     Failure,
@@ -33,10 +34,7 @@ def render(
 ) -> str:
     """Text for a terminal `width` columns wide; `verbose` adds every check and tensor."""
     out = StringIO()
-    console = Console(
-        file=out, width=width, force_terminal=colour, no_color=not colour, highlight=False,
-        legacy_windows=False, soft_wrap=False,
-    )  # fmt: skip
+    console = console_to(out, colour=colour, width=width)
     console.print(_table(scorecard))
     if line := engine_line(scorecard):
         console.print(Text(f"\n{line}"))

@@ -14,7 +14,9 @@ from harness.terminal import (
     cpus,
     echo,
     finite,
+    format_option,
     jobs_option,
+    out_option,
     pin_blas_threads,
     timeout_option,
     wants_colour,
@@ -57,21 +59,8 @@ if TYPE_CHECKING:
     "cache folder]",
 )
 @click.option("--no-cache", is_flag=True, help="Run everything, and keep nothing.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("runs/compare"),
-    show_default=True,
-    help="Folder for comparison.json.",
-)
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["text", "json", "markdown", "github", "junit", "badge"]),
-    default="text",
-    show_default=True,
-    help="What to print.",
-)
+@out_option("runs/compare", "comparison.json")
+@format_option()
 @click.option("-q", "--quiet", is_flag=True, help="Print only when the exit code is not 0.")
 @click.option("-v", "--verbose", is_flag=True, help="Print every check and every number.")
 @click.option("--no-progress", is_flag=True, help="No progress bar.")

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.terminal import (
+    INTERRUPTED,
     Progress,
     cpus,
     echo,
+    format_option,
     jobs_option,
     listed,
     names_or_all,
+    out_option,
     pin_blas_threads,
     timeout_option,
     wants_colour,
@@ -23,8 +26,6 @@ from harness.terminal import (
 
 if TYPE_CHECKING:
     from harness.scorecard import Scorecard
-
-INTERRUPTED = 130
 
 
 def _steps(context: click.Context, option: click.Parameter, text: str) -> tuple[int, ...] | None:
@@ -57,21 +58,8 @@ def _steps(context: click.Context, option: click.Parameter, text: str) -> tuple[
     metavar="KEY=VALUE",
     help="Change a config value, such as training.lr=0.05; marks the scorecard.",
 )
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("runs/latest"),
-    show_default=True,
-    help="Folder for scorecard.json and curves.npz.",
-)
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["text", "json", "markdown", "github", "junit", "badge"]),
-    default="text",
-    show_default=True,
-    help="What to print.",
-)
+@out_option("runs/latest", "scorecard.json and curves.npz")
+@format_option()
 @click.option("--checks", metavar="NAME,...", default="", help="Run only these checks.")
 @click.option("--skip", metavar="NAME,...", default="", help="Do not run these checks.")
 @click.option(

@@ -84,8 +84,10 @@ def _stacked(prints: Sequence[Prints]) -> Prints:
 def _prints(arrays: Sequence[np.ndarray | None]) -> Prints:
     """(t,) checksums, (t,) norms and (t, WIDTH) sketches."""
     sums = [0 if array is None else checksum(array) for array in arrays]
-    sketches = [np.full(WIDTH, np.nan) if array is None else sketch(array) for array in arrays]
-    norms = [np.nan if array is None else norm(array) for array in arrays]
+    # Norm and sketch are both of float64: converted once.
+    wide = [None if array is None else np.asarray(array, dtype=np.float64) for array in arrays]
+    sketches = [np.full(WIDTH, np.nan) if array is None else sketch(array) for array in wide]
+    norms = [np.nan if array is None else norm(array) for array in wide]
     return (
         np.array(sums, dtype=np.uint64),
         np.array(norms),

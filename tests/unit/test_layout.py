@@ -24,8 +24,8 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 # streams, arguments, yaml_source and metrics are helpers beside config; preparation stands
 # beside training; provenance is a part of the scorecard; session is what the cli calls.
 LEVELS = [
-    ["harness", "errors", "atomic_files", "explanation", "fingerprints", "measurement", "record",
-     "curves", "bands", "checks.base"],
+    ["harness", "errors", "atomic_files", "explanation", "fingerprints", "json_files",
+     "measurement", "record", "curves", "bands", "checks.base"],
     [
         "resources",
         "on_record",
@@ -77,13 +77,14 @@ ONLY = {
                  "metrics", "model", "watches", "record", "streams"},
     "fingerprints": set[str](),
     "statistics": set[str](),
-    "comparison": {"atomic_files", "errors", "provenance"},
+    "json_files": {"errors"},
+    "comparison": {"atomic_files", "errors", "json_files", "provenance"},
     "comparing": {"comparing", "comparison", "errors", "on_record", "provenance", "record",
                   "scorecard", "statistics"},
     "history": {"history", "scorecard", "errors", "atomic_files"},
     "kill_matrix": {"checks.base", "faults"},
-    "reports": {"reports", "scorecard", "comparison", "history", "explanation", "preparation",
-                "errors", "checks.base", "kill_matrix", "faults", "on_record"},
+    "reports": {"reports", "scorecard", "comparison", "history", "json_files", "explanation",
+                "preparation", "errors", "checks.base", "kill_matrix", "faults", "on_record"},
 }  # fmt: skip
 LAZY = {"junitparser", "torch", "sklearn", "scipy", "dask", "jinja2", "joblib"}
 

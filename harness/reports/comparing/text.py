@@ -25,6 +25,7 @@ from harness.reports.comparing.story import (
     worths,
 )
 from harness.reports.comparing.wording import bits, cell_of, checks_in_short, effect, estimate
+from harness.reports.console import console_to
 from harness.reports.escapes import one_line
 
 _INDENT = "     "
@@ -42,10 +43,7 @@ def render(
 ) -> str:
     """Text for a terminal `width` columns wide; `verbose` adds every cell of every milestone."""
     out = StringIO()
-    console = Console(
-        file=out, width=width, force_terminal=colour, no_color=not colour, highlight=False,
-        legacy_windows=False, soft_wrap=False,
-    )  # fmt: skip
+    console = console_to(out, colour=colour, width=width)
     style = _style(comparison)
     _print(console, headline(comparison), style)
     milestones = ordered(comparison)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from harness.comparison import Cell, CheckChange, Counter, Divergence, MilestoneComparison
+from harness.comparison import LEARNING, Cell, CheckChange, Counter, Divergence, MilestoneComparison
 from harness.reports.escapes import listed
 
 # What a factor or a difference is one of, as it stands behind the number.
@@ -16,8 +16,6 @@ _OF_WHAT = {
     "step time": "the time a step",
     "peak memory": "the memory",
 }
-# Cells that bits alone decide when both sides are identical.
-LEARNING = ("learning speed", "final accuracy", "reach")
 
 
 def number(value: float | None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -13,6 +12,7 @@ import numpy as np
 
 from harness import comparison, on_record, scorecard
 from harness.errors import ScorecardError, UsageError
+from harness.json_files import read_json
 from harness.reports.kill_matrix import SCHEMA as SELFTEST
 from harness.reports.page import kills
 from harness.reports.page.material import Material
@@ -100,12 +100,7 @@ def _belong(curves: Mapping[str, np.ndarray], result: scorecard.Result) -> bool:
 
 
 def _json(file: Path) -> Mapping[str, Any]:
-    try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ScorecardError(f"{file} cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise ScorecardError(f"{file} is not JSON: {error}") from error
+    data = read_json(file)
     if not isinstance(data, dict):
         raise ScorecardError(f"{file} is no scorecard, comparison or selftest: it has no schema")
     return data
