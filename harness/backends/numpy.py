@@ -11,12 +11,12 @@ import numpy as np
 import harness
 from harness.autograd import Function, Tensor, nn, no_grad, ops, optim, tracing
 from harness.autograd.tensor import Stack
-from harness.backends.base import Event, Layer, Namespace, Place, Trace, lay_out
+from harness.backends.base import Backend, Event, Layer, Namespace, Place, Trace, lay_out
 
 _LOSSES = ("CrossEntropyLoss", "BCEWithLogitsLoss", "MSELoss")
 
 
-class NumpyBackend:
+class NumpyBackend(Backend):
     """See `Backend` for what each function does."""
 
     name = "numpy"
