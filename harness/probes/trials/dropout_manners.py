@@ -72,8 +72,7 @@ def of_layer(backend: Backend, name: str, pool: Pool) -> Iterator[Measurement]:
 
     def build(p: float, rng: np.random.Generator | None) -> Layer:
         draws = {"rng": rng} if rng is not None and accepts(factory, ("rng",)) else {}
-        layer: Layer = factory(p=p, **draws)
-        return layer
+        return factory(p=p, **draws)
 
     def drop(p: float, training: bool, rng: np.random.Generator | None) -> Drop:
         layer = build(p, rng)
