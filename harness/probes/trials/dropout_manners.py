@@ -75,7 +75,7 @@ def of_layer(backend: Backend, name: str, pool: Pool) -> Iterator[Measurement]:
         return factory(p=p, **draws)
 
     def drop(p: float, training: bool, rng: np.random.Generator | None) -> Drop:
-        layer = build(p, rng)
+        layer: Drop = build(p, rng)
         backend.set_training([layer], training)
         return layer
 
