@@ -115,15 +115,22 @@ class Learner:
         arguments = {name: as_tuples(value) for name, value in given.items()}
         self._loss = space.losses[config.training.loss]()
         self._optimizer = space.optimizers[config.training.optimizer](self._parameters, **arguments)
+        self._replayed = model.backend.replayed(self._pass, self._parameters)
 
     def backward(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Logits and targets of one batch, whose gradients now are with the parameters."""
+        self._optimizer.zero_grad()
+        # Whoever looks at the layers of a step wants it to run through them.
+        is_watched = self._model.seen is not None
+        outputs, targets = (self._pass if is_watched else self._replayed)(x, y)
+        return outputs, targets
+
+    def _pass(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
         backend = self._model.backend
         logits = self._model(backend.tensor(x))
         outputs = backend.array(logits)
         targets = targets_for(self._training.loss, outputs, y)
         loss = self._loss(logits, backend.tensor(targets))
-        self._optimizer.zero_grad()
         backend.backward(loss)
         return outputs, targets
 

@@ -44,6 +44,11 @@ class Flat:
         Data or gradients that somebody assigned since the last step are copied in, so
         `parameter.grad = array` and `parameter.data = array` keep their meaning.
         """
+        if (
+            self.all_data(self.parameters) is not None
+            and self.all_grad(self.parameters) is not None
+        ):
+            return [True] * len(self.parameters)
         arrived = []
         for parameter, data, grad in zip(
             self.parameters, self._data_views, self._grad_views, strict=True
@@ -67,14 +72,14 @@ class Flat:
 
     def all_data(self, parameters: Sequence[Tensor]) -> np.ndarray | None:
         """The data of just these parameters end to end; None when some is not in the buffer."""
-        if self.parameters != parameters:
+        if self.parameters is not parameters and self.parameters != parameters:
             return None
         in_place = map(is_, [p.data for p in parameters], self._data_views)
         return self.data if all(in_place) else None
 
     def all_grad(self, parameters: Sequence[Tensor]) -> np.ndarray | None:
         """Their gradients end to end; None when one has not arrived or is somewhere else."""
-        if self.parameters != parameters:
+        if self.parameters is not parameters and self.parameters != parameters:
             return None
         in_place = map(is_, [p.grad for p in parameters], self._grad_views)
         return self.grad if all(in_place) else None

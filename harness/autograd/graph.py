@@ -107,5 +107,5 @@ def _add_to_grad(tensor: Tensor, grad: np.ndarray) -> None:
     elif buffer is None or buffer.dtype != data.dtype or buffer.shape != data.shape:
         tensor.grad = np.array(grad, dtype=data.dtype)
     else:
-        buffer[...] = grad
+        np.copyto(buffer, grad)
         tensor.grad = buffer

@@ -11,6 +11,9 @@ from functools import lru_cache
 
 import numpy as np
 
+# Up to so many rows of a table, a product with zeros and ones costs less than sorting.
+_FEW = 64
+
 
 @lru_cache(maxsize=256)
 def constant_vector(length: int, value: float, dtype: str) -> np.ndarray:
@@ -22,14 +25,14 @@ def constant_vector(length: int, value: float, dtype: str) -> np.ndarray:
 
 def column_sums(matrix: np.ndarray) -> np.ndarray:
     """Sum of every column: (N, D) -> (D,)."""
-    sums: np.ndarray = constant_vector(len(matrix), 1.0, matrix.dtype.str) @ matrix
+    sums: np.ndarray = np.dot(constant_vector(len(matrix), 1.0, matrix.dtype.str), matrix)
     return sums
 
 
 def row_means(x: np.ndarray) -> np.ndarray:
     """Mean over the last axis, which stays with length 1: (..., D) -> (..., 1)."""
     width = x.shape[-1]
-    means: np.ndarray = x @ constant_vector(width, 1.0 / width, x.dtype.str)
+    means: np.ndarray = np.dot(x, constant_vector(width, 1.0 / width, x.dtype.str))
     return means[..., None]
 
 
@@ -52,13 +55,24 @@ def unbroadcast(grad: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return summed.reshape(shape)
 
 
+def outside(indices: np.ndarray, length: int) -> bool:
+    """Whether one of these whole numbers is not in [0, length)."""
+    # To unsigned eyes a negative number is a huge one, so that one look does for both ends.
+    unsigned = indices.view(f"u{indices.itemsize}")
+    return bool(np.maximum.reduce(unsigned, axis=None, initial=0) >= length)
+
+
 def sum_rows_by_index(rows: np.ndarray, indices: np.ndarray, length: int) -> np.ndarray:
     """Row i of the result is the sum of `rows[j]` over all j with `indices[j] == i`.
 
     Shapes: rows (N, D), indices (N,) in [0, length). Returns (length, D).
-    Sorting brings equal indices together, so that one reduceat adds every run.
+    A short table is a matrix product away; for a long one, sorting brings equal indices
+    together, so that one reduceat adds every run.
     """
-    out = np.zeros((length, rows.shape[1]), dtype=rows.dtype)
+    if length <= _FEW:
+        chosen: np.ndarray = np.arange(length)[:, None] == indices
+        return np.asanyarray(chosen.astype(rows.dtype) @ rows)
+    out = np.zeros_like(rows, shape=(length, rows.shape[1]))
     if len(indices) == 0:
         return out
     order = np.argsort(indices, kind="stable")

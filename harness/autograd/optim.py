@@ -130,16 +130,20 @@ class Adam(Optimizer):
         g = self._decay(data, grad) if self.weight_decay else grad
         mean, square = moments
         beta1, beta2 = self.betas
+        # One array for all that lies between: new ones would cost more than the arithmetic.
+        part = np.multiply(g, 1.0 - beta1)
         mean *= beta1
-        mean += (1.0 - beta1) * g
+        mean += part
+        np.multiply(g, g, out=part)
+        part *= 1.0 - beta2
         square *= beta2
-        square += (1.0 - beta2) * (g * g)
-        root = np.sqrt(square)
-        root *= 1.0 / math.sqrt(1.0 - beta2**count)
-        root += self.eps
-        np.divide(mean, root, out=root)
-        root *= self.lr / (1.0 - beta1**count)
-        data -= root
+        square += part
+        np.sqrt(square, out=part)
+        part *= 1.0 / math.sqrt(1.0 - beta2**count)
+        part += self.eps
+        np.divide(mean, part, out=part)
+        part *= self.lr / (1.0 - beta1**count)
+        data -= part
 
     def _decay(self, data: np.ndarray, grad: np.ndarray) -> np.ndarray:
         """The gradient that the moments see."""

@@ -79,7 +79,7 @@ class Tensor:
     def from_op(data: np.ndarray, function: Function) -> Tensor:
         """The output of an op: `data`, linked to `function` when any input needs a gradient."""
         out = Tensor.__new__(Tensor)
-        out.data = data if type(data) is np.ndarray else np.asarray(data)
+        out.data = np.asanyarray(data)  # a ufunc gives a scalar for arrays without axes
         out.grad = None
         out.requires_grad = False
         out._grad_fn = None
@@ -330,7 +330,7 @@ def _one_tuple(values: tuple[int | tuple[int, ...], ...]) -> tuple[int, ...]:
 def _as_array(data: object, requires_grad: bool, dtype: npt.DTypeLike | None) -> np.ndarray:
     if isinstance(data, Tensor):
         data = data.data
-    array = np.asarray(data, dtype=dtype)
+    array = np.asanyarray(data, dtype=dtype)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"Tensor takes numbers, got an array of {array.dtype}")
     python_floats = dtype is None and array.dtype == np.float64 and not hasattr(data, "dtype")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from harness.autograd.errors import ShapeError
 
@@ -52,19 +51,26 @@ class Windows:
             )
         return cls(kernel, steps, border, (height, width))
 
+    @property
+    def overlap(self) -> bool:
+        """Whether a number of the image may stand in several windows."""
+        return self.stride[0] < self.kernel[0] or self.stride[1] < self.kernel[1]
+
     def pad(self, x: np.ndarray, value: float = 0.0) -> np.ndarray:
         """`x` with a border of `value` around its last two axes; `x` itself without padding."""
         if self.padding == (0, 0):
             return x
-        padded = self.blank(x.shape, value, x.dtype)
+        padded = self.blank(x, x.shape, value)
         self.crop(padded)[...] = x
         return padded
 
-    def blank(self, shape: tuple[int, ...], value: float, dtype: npt.DTypeLike) -> np.ndarray:
+    def blank(self, like: np.ndarray, shape: tuple[int, ...], value: float) -> np.ndarray:
         """Padded images full of `value`, for images of `shape` (N, C, H, W), batch last."""
         count, channels, height, width = shape
         (top, left) = self.padding
-        padded = np.full((channels, height + 2 * top, width + 2 * left, count), value, dtype)
+        padded = np.full_like(
+            like, value, shape=(channels, height + 2 * top, width + 2 * left, count), order="C"
+        )
         return padded.transpose(3, 0, 1, 2)
 
     def crop(self, padded: np.ndarray) -> np.ndarray:
@@ -81,4 +87,4 @@ def batch_last(images: np.ndarray) -> np.ndarray:
     """
     if images.strides[0] == images.itemsize:
         return images
-    return np.ascontiguousarray(images.transpose(1, 2, 3, 0)).transpose(3, 0, 1, 2)
+    return images.transpose(1, 2, 3, 0).copy().transpose(3, 0, 1, 2)

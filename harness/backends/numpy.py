@@ -10,8 +10,9 @@ import numpy as np
 
 import harness
 from harness.autograd import Function, Tensor, nn, no_grad, ops, optim, tracing
+from harness.autograd.replay import Replayed
 from harness.autograd.tensor import Stack
-from harness.backends.base import Backend, Event, Layer, Namespace, Place, Trace, lay_out
+from harness.backends.base import Backend, Event, Layer, Namespace, Place, Step, Trace, lay_out
 
 _LOSSES = ("CrossEntropyLoss", "BCEWithLogitsLoss", "MSELoss")
 
@@ -68,6 +69,9 @@ class NumpyBackend(Backend):
 
     def gradient(self, tensor: Tensor) -> np.ndarray | None:
         return tensor.grad
+
+    def replayed(self, step: Step, parameters: Sequence[Tensor]) -> Step:
+        return Replayed(step, parameters)
 
     def keep_gradient(self, tensor: Tensor) -> None:
         tensor.requires_grad = True

@@ -50,7 +50,7 @@ def bce_target_broadcast(ground: Ground) -> None:
         z, y = x.data, _flat(target.data)
         losses = np.maximum(z, 0) - z * y + np.log1p(np.exp(-np.abs(z)))
         loss, factor = _reduced(losses, reduction)
-        return x.from_op(loss, SquareBackward(x, target, factor))
+        return x.from_op(loss, SquareBackward(x, target, np.logaddexp(z, 0.0), factor))
 
     ground.replace(binary_cross_entropy_with_logits, square)
 

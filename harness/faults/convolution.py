@@ -43,7 +43,8 @@ def conv_dw_first_sample(ground: Ground) -> None:
     def first_only(self: Conv2dBackward, grad_output: Array, grad_weight: Array) -> Array:
         g = grad_output.transpose(1, 2, 3, 0).reshape(grad_output.shape[1], -1)
         step = max(len(grad_output), 1)  # the batch runs fastest
-        return np.asarray(g[:, ::step] @ self.columns[:, ::step].T).reshape(grad_weight.shape)
+        columns = self.columns.reshape(len(self.columns), -1)[: grad_weight[0].size]
+        return np.asarray(g[:, ::step] @ columns[:, ::step].T).reshape(grad_weight.shape)
 
     _with_weight_gradient(ground, first_only)
 

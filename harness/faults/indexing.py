@@ -30,7 +30,7 @@ def conv_col2im_assign(ground: Ground) -> None:
     """Where windows overlap, the gradient of the image is overwritten instead of added up."""
 
     def images(columns: Array, shape: tuple[int, ...], windows: Windows) -> Array:
-        result = windows.blank(shape, 0.0, columns.dtype)
+        result = windows.blank(columns, shape, 0.0)
         size = windows.kernel[0] * windows.kernel[1]
         places = columns.reshape(shape[1], size, *windows.out, shape[0])
         views = window_views(result, windows.kernel, windows.stride, windows.out)

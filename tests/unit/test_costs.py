@@ -30,8 +30,9 @@ def test_ops_nodes_and_bytes_are_those_of_the_model(tmp_path: Path) -> None:
     assert cost.size_bytes == 4 * (8 + 16 + 16 + 4 + 4 + 1)
 
 
-def test_peak_is_the_same_at_every_count_and_grows_with_the_model(tmp_path: Path) -> None:
-    narrow, again = counted(tmp_path), counted(tmp_path)
+def test_counts_are_the_same_every_time_and_the_peak_grows_with_the_model(tmp_path: Path) -> None:
+    # numpy keeps some small blocks of memory for itself, which are not counted when used again.
+    narrow, again = [counted(tmp_path) for _ in range(10)][-2:]
     wide = counted(
         tmp_path, ("out_features: 4}", "out_features: 64}"), ("in_features: 4,", "in_features: 64,")
     )

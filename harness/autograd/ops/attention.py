@@ -30,6 +30,28 @@ def _mask_bias(mask: np.ndarray, dtype: np.dtype) -> np.ndarray:
     return np.atleast_2d(mask).astype(dtype).swapaxes(-1, -2)
 
 
+def _keys_first(key: np.ndarray, query: np.ndarray) -> np.ndarray:
+    """key query^T, (..., keys, queries), with the keys outermost in memory.
+
+    softmax adds up over the keys, which then runs along all queries of the batch at once.
+    """
+    batch = np.broadcast_shapes(key.shape[:-2], query.shape[:-2])
+    shape = (key.shape[-2], *batch, query.shape[-2])
+    out = np.empty_like(key, shape=shape, dtype=np.result_type(key, query), order="C")
+    # The copy pays: BLAS is slow at small products with a matrix that is turned.
+    return np.matmul(key, query.swapaxes(-1, -2).copy(), out=np.moveaxis(out, 0, -2))
+
+
+def _product(a: np.ndarray, b: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """a b, its axes ordered in memory as those of `like`.
+
+    Heads that were split off one row are then beside each other again, and joined by a view.
+    """
+    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    shape = (*batch, a.shape[-2], b.shape[-1])
+    return np.matmul(a, b, out=np.empty_like(like, shape=shape, dtype=np.result_type(a, b)))
+
+
 class ScaledDotProductAttentionBackward(Function):
     """y = P v with P = softmax(q k^T s): dv = P^T g, dS = softmax'(g v^T), dq = dS k s, ..."""
 
@@ -42,12 +64,12 @@ class ScaledDotProductAttentionBackward(Function):
 
     def apply(self, grad_output: np.ndarray) -> tuple[np.ndarray, ...]:
         query, key, value = (tensor.data for tensor in self.saved_tensors)
-        grad_value = self.weights @ grad_output
-        grad_weights = value @ grad_output.swapaxes(-1, -2)
+        grad_value = _product(self.weights, grad_output, value)
+        grad_weights = _keys_first(value, grad_output)
         grad_scores = softmax_gradient(self.weights, grad_weights, axis=-2)
         grad_scores *= self.scale
-        grad_query = grad_scores.swapaxes(-1, -2) @ key
-        grad_key = grad_scores @ query
+        grad_query = _product(grad_scores.swapaxes(-1, -2), key, query)
+        grad_key = _product(grad_scores, query, key)
         return (
             unbroadcast(grad_query, query.shape),
             unbroadcast(grad_key, key.shape),
@@ -77,8 +99,7 @@ def scaled_dot_product_attention(
         raise _misfit(query, key, value, mask)
     scale = query.shape[-1] ** -0.5 if scale is None else scale
     try:
-        # Keys on the second last axis: softmax over it runs along contiguous queries.
-        scores = key.data @ query.data.swapaxes(-1, -2)
+        scores = _keys_first(key.data, query.data)
         scores *= scale
         if is_causal:
             scores += _causal_bias(query.shape[-2], key.shape[-2], scores.dtype.str)
@@ -86,7 +107,7 @@ def scaled_dot_product_attention(
             weights = softmax_array(scores, axis=-2)
         else:
             weights = _masked_softmax(scores + _mask_bias(mask, scores.dtype))
-        y = weights.swapaxes(-1, -2) @ value.data
+        y = _product(weights.swapaxes(-1, -2), value.data, query.data)
     except ValueError as error:
         raise _misfit(query, key, value, mask) from error
     function = ScaledDotProductAttentionBackward(query, key, value, weights, scale)

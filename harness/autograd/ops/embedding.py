@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.autograd.function import Function
-from harness.autograd.kernels import as_matrix, sum_rows_by_index
+from harness.autograd.kernels import as_matrix, outside, sum_rows_by_index
 from harness.autograd.opcase import OpCase
 
 if TYPE_CHECKING:
@@ -36,12 +36,12 @@ def embedding(indices: Tensor, weight: Tensor) -> Tensor:
     places = indices.data
     if places.dtype.kind not in "iu":
         raise TypeError(f"embedding: indices must be integers, got {places.dtype}")
-    if places.size and (places.min() < 0 or places.max() >= len(weight)):
+    if outside(places, len(weight)):
         raise IndexError(
             f"embedding: indices from {places.min()} to {places.max()} do not fit a table of "
             f"{len(weight)} rows"
         )
-    return weight.from_op(weight.data[places], EmbeddingBackward(weight, indices))
+    return weight.from_op(weight.data.take(places, axis=0), EmbeddingBackward(weight, indices))
 
 
 CASES = [

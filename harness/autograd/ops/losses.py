@@ -8,8 +8,8 @@ import numpy as np
 
 from harness.autograd.errors import ShapeError
 from harness.autograd.function import Function
+from harness.autograd.kernels import outside
 from harness.autograd.opcase import OpCase
-from harness.autograd.ops.activations import stable_sigmoid
 
 if TYPE_CHECKING:
     from harness.autograd.tensor import Tensor
@@ -39,8 +39,8 @@ class CrossEntropyBackward(Function):
 
     def apply(self, grad_output: np.ndarray) -> tuple[np.ndarray]:
         (logits,) = self.saved_tensors
-        grad = self.probabilities.copy()
-        grad[np.arange(len(grad)), self.classes] -= 1.0
+        is_target = np.arange(self.probabilities.shape[1])[:, None] == self.classes
+        grad = self.probabilities - is_target.T
         grad *= grad_output * self.factor
         moved = grad.reshape(logits.shape[0], *logits.shape[2:], logits.shape[1])
         return (np.moveaxis(moved, -1, 1),)
@@ -63,19 +63,20 @@ def cross_entropy(
     if classes.dtype.kind not in "iu":
         raise TypeError(f"cross_entropy: target must be integer classes, got {classes.dtype}")
     count = logits.shape[1]
-    if classes.size and (classes.min() < 0 or classes.max() >= count):
+    if outside(classes, count):
         raise IndexError(
             f"cross_entropy: classes from {classes.min()} to {classes.max()} with {count} logits"
         )
-    rows = np.moveaxis(logits.data, 1, -1).reshape(-1, count)
+    # Classes first in memory: reducing over them then runs along all examples at once.
+    shifted = np.moveaxis(logits.data, 1, 0).reshape(count, -1).copy()
     classes = classes.reshape(-1)
-    shifted = rows - np.maximum.reduce(rows, axis=1, keepdims=True)
+    shifted -= np.maximum.reduce(shifted, axis=0)
     e = np.exp(shifted)
-    totals = np.add.reduce(e, axis=1, keepdims=True)
-    losses = np.log(totals[:, 0]) - shifted[np.arange(len(rows)), classes]
+    totals = np.add.reduce(e, axis=0)
+    losses = np.log(totals) - shifted[classes, np.arange(len(classes))]
     loss, factor = _reduced(losses, reduction)
     e /= totals
-    return logits.from_op(loss, CrossEntropyBackward(logits, e, classes, factor))
+    return logits.from_op(loss, CrossEntropyBackward(logits, e.T, classes, factor))
 
 
 def _same_shape(op: str, x: Tensor, target: Tensor) -> None:
@@ -86,15 +87,20 @@ def _same_shape(op: str, x: Tensor, target: Tensor) -> None:
 class BinaryCrossEntropyWithLogitsBackward(Function):
     """d/dx = sigmoid(x) - y and d/dy = -x, times the factor of the reduction."""
 
-    def __init__(self, x: Tensor, target: Tensor, factor: float) -> None:
+    def __init__(self, x: Tensor, target: Tensor, softplus: np.ndarray, factor: float) -> None:
         super().__init__(x, target)
+        self.softplus = softplus
         self.factor = factor
 
     def apply(self, grad_output: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         x, target = self.saved_tensors
         share = grad_output * self.factor
         grad_target = -x.data * share if target.in_graph else None
-        return (stable_sigmoid(x.data) - target.data) * share, grad_target
+        # sigmoid(x) = exp(x - log(1 + exp(x))): the exponent is never positive.
+        grad = np.exp(x.data - self.softplus)
+        grad -= target.data
+        grad *= share
+        return grad, grad_target
 
 
 def binary_cross_entropy_with_logits(
@@ -102,14 +108,14 @@ def binary_cross_entropy_with_logits(
 ) -> Tensor:
     """Mean (or sum) of -y log s(x) - (1-y) log(1 - s(x)), with s the sigmoid.
 
-    As max(x, 0) - x y + log(1 + exp(-|x|)), which overflows for no logit.
+    As log(1 + exp(x)) - x y, the logarithm by `logaddexp`, which overflows for no logit.
     Shapes: x and target the same. Raises ShapeError when they differ.
     """
     _same_shape("binary_cross_entropy_with_logits", x, target)
     z, y = x.data, target.data
-    losses = np.maximum(z, 0) - z * y + np.log1p(np.exp(-np.abs(z)))
-    loss, factor = _reduced(losses, reduction)
-    return x.from_op(loss, BinaryCrossEntropyWithLogitsBackward(x, target, factor))
+    softplus = np.logaddexp(z, 0.0)
+    loss, factor = _reduced(softplus - z * y, reduction)
+    return x.from_op(loss, BinaryCrossEntropyWithLogitsBackward(x, target, softplus, factor))
 
 
 class MSELossBackward(Function):

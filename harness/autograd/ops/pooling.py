@@ -22,6 +22,17 @@ def _views(x: np.ndarray, windows: Windows) -> Iterator[np.ndarray]:
     return window_views(x, windows.kernel, windows.stride, windows.out)
 
 
+def _places(x: np.ndarray, windows: Windows) -> np.ndarray:
+    """The numbers at each place of all windows, contiguous: (KH*KW, N, C, H', W'), batch last."""
+    size = windows.kernel[0] * windows.kernel[1]
+    count, channels = x.shape[:2]
+    places = np.empty_like(x, shape=(size, channels, *windows.out, count), order="C")
+    places = places.transpose(0, 4, 1, 2, 3)
+    for place, view in zip(places, _views(x, windows), strict=True):
+        np.copyto(place, view)
+    return places
+
+
 def _windows(op: str, x: Tensor, kernel_size: Pair, stride: Pair | None, padding: Pair) -> Windows:
     kernel, border = as_pair(kernel_size), as_pair(padding)
     if 2 * border[0] > kernel[0] or 2 * border[1] > kernel[1]:
@@ -32,24 +43,32 @@ def _windows(op: str, x: Tensor, kernel_size: Pair, stride: Pair | None, padding
 class MaxPool2dBackward(Function):
     """The gradient of a window goes to its maximum; of equal maxima to the first, once."""
 
-    def __init__(self, x: Tensor, padded: np.ndarray, y: np.ndarray, windows: Windows) -> None:
+    def __init__(
+        self, x: Tensor, padded: np.ndarray, places: np.ndarray, y: np.ndarray, windows: Windows
+    ) -> None:
         super().__init__(x)
         self.padded = padded
+        self.places = places  # (KH*KW, *y.shape): what stands at each place of all windows
         self.y = y
         self.windows = windows
 
     def apply(self, grad_output: np.ndarray) -> tuple[np.ndarray]:
         grad = np.zeros_like(self.padded)
-        grad_output = batch_last(grad_output)
-        unclaimed = np.ones_like(self.y, dtype=bool)
-        for values, grads in zip(
-            _views(self.padded, self.windows), _views(grad, self.windows), strict=True
-        ):
-            is_maximum = values == self.y
-            is_maximum &= unclaimed
-            unclaimed ^= is_maximum
-            grads += grad_output * is_maximum
+        # What no place has claimed yet; the last one gets what the others have left.
+        unclaimed = batch_last(grad_output).copy(order="K")
+        *others, last = _views(grad, self.windows)
+        for values, grads in zip(self.places, others, strict=False):
+            claimed = unclaimed * (values == self.y)
+            unclaimed -= claimed
+            self._add(grads, claimed)
+        self._add(last, unclaimed)
         return (self.windows.crop(grad),)
+
+    def _add(self, grads: np.ndarray, claimed: np.ndarray) -> None:
+        if self.windows.overlap:
+            grads += claimed
+        else:
+            np.copyto(grads, claimed)
 
 
 def max_pool2d(
@@ -62,11 +81,9 @@ def max_pool2d(
     """
     windows = _windows("max_pool2d", x, kernel_size, stride, padding)
     padded = windows.pad(batch_last(x.data), -np.inf)
-    views = _views(padded, windows)
-    y = next(views).copy(order="K")
-    for view in views:
-        np.maximum(y, view, out=y)
-    return x.from_op(y, MaxPool2dBackward(x, padded, y, windows))
+    places = _places(padded, windows)
+    y = np.maximum.reduce(places, axis=0)
+    return x.from_op(y, MaxPool2dBackward(x, padded, places, y, windows))
 
 
 class AvgPool2dBackward(Function):
@@ -79,7 +96,7 @@ class AvgPool2dBackward(Function):
     def apply(self, grad_output: np.ndarray) -> tuple[np.ndarray]:
         (x,) = self.saved_tensors
         kernel = self.windows.kernel
-        grad = self.windows.blank(x.shape, 0.0, grad_output.dtype)
+        grad = self.windows.blank(grad_output, x.shape, 0.0)
         share = batch_last(grad_output) / (kernel[0] * kernel[1])
         for grads in _views(grad, self.windows):
             grads += share
