@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, get_type_hints
 
@@ -18,18 +18,23 @@ Factory = Callable[..., Any]
 
 @dataclass(frozen=True)
 class Known:
-    """Everything that a config may name, by name; `backend` offers all but the recipes."""
+    """Everything that a config may name, by name, whether or not `backend` offers it.
+
+    `own` are the factories of a backend other than the harness's: they may take arguments that
+    the harness's of the same name do not.
+    """
 
     backend: str
     layers: Mapping[str, Factory]
     losses: Mapping[str, Factory]
     optimizers: Mapping[str, Factory]
     recipes: Mapping[str, Factory]
+    own: Mapping[str, Factory] = field(default_factory=dict)
 
     @property
     def offered(self) -> str:
         """How a list of names is introduced."""
-        return f"backend '{self.backend}' offers"
+        return "Known" if self.own else f"backend '{self.backend}' offers"
 
 
 class MisfitError(ValueError):
@@ -50,10 +55,21 @@ def require_known(kind: str, name: str, known: Mapping[str, Factory], offered_by
 
 
 def require_fit(
-    name: str, known: Mapping[str, Factory], given: Mapping[str, object], own: tuple[str, ...]
+    name: str,
+    known: Mapping[str, Factory],
+    given: Mapping[str, object],
+    own: tuple[str, ...],
+    also: Factory | None = None,
 ) -> None:
-    """Raise MisfitError unless the factory of that name takes what is given."""
-    found = [((key,), f"{name}: {text}") for key, text in misfits(known[name], given, own)]
+    """Raise MisfitError unless the factory of that name takes what is given.
+
+    What only `also` takes, a factory of the same name elsewhere, is no misfit.
+    """
+    found = [
+        ((key,), f"{name}: {text}")
+        for key, text in misfits(known[name], given, own)
+        if also is None or key not in given or accepts(known[name], key) or not accepts(also, key)
+    ]
     if found:
         raise MisfitError(found)
 
@@ -85,9 +101,18 @@ def accepts(factory: Factory, name: str) -> bool:
     return name in _signature(factory)[0]
 
 
+def first_argument(factory: Factory) -> str:
+    """The name of what `factory` takes first, by position; "" where it does not tell."""
+    return next(iter(_signature(factory)[0]), "")
+
+
+@lru_cache(maxsize=512)
 def _signature(factory: Factory) -> tuple[dict[str, inspect.Parameter], bool]:
     """Named parameters, and whether any other name is taken too (**kwargs)."""
-    parameters = inspect.signature(factory).parameters
+    try:
+        parameters = inspect.signature(factory).parameters
+    except (ValueError, TypeError):  # some that are written in C do not tell
+        return {}, True
     positional = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     named = {name: p for name, p in parameters.items() if p.kind not in positional}
     return named, any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())

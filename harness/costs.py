@@ -7,6 +7,8 @@ import tracemalloc
 from collections import Counter
 from itertools import islice
 
+import numpy as np
+
 from harness.backends.base import Backend, EngineTensor, Event
 from harness.config import MilestoneConfig
 from harness.datasets.base import Dataset
@@ -51,7 +53,7 @@ def _events(
 
 
 def _peak(config: MilestoneConfig, backend: Backend, dataset: Dataset, seed: int) -> int | None:
-    """The most memory that a few steps hold beyond what is there before the first."""
+    """The most memory that a few steps hold beyond what is there before the first, if seen."""
     if tracemalloc.is_tracing():
         return None  # somebody else is counting
     learner = Learner(config, build(config.layers, backend, seed))
@@ -61,10 +63,18 @@ def _peak(config: MilestoneConfig, backend: Backend, dataset: Dataset, seed: int
     tracemalloc.start()
     try:
         for step, (x, y) in enumerate(few):
-            learner.backward(x, y)
+            outputs, _ = learner.backward(x, y)
             learner.step(step / _STEPS)
-        return tracemalloc.get_traced_memory()[1]
+        peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
         if was_collecting:
             gc.enable()
+    return peak if _is_numpys(outputs) else None
+
+
+def _is_numpys(array: np.ndarray) -> bool:
+    """Whether numpy holds the memory of an array: what others hold is not traced."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array.base is None

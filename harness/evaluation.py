@@ -35,11 +35,10 @@ class Evaluation:
         record.final_accuracy, record.final_loss = self._measure(model, self._all)
 
     def _measure(self, model: Model, rows: np.ndarray) -> tuple[float, float]:
-        backend, dataset = model.backend, self._dataset
+        dataset = self._dataset
         loss_function, predict = LOSSES[self._loss_name]
         model.set_training(False)
-        with backend.no_grad():
-            logits = backend.array(model(backend.tensor(dataset.held_out_x[rows])))
+        logits = model.outputs(dataset.held_out_x[rows])
         model.set_training(True)
         targets = targets_for(self._loss_name, logits, dataset.held_out_y[rows])
         mask = dataset.scored_mask

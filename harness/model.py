@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
 
 from harness.arguments import accepts, as_tuples
-from harness.backends.base import Backend, EngineTensor, Layer, Parameter
+from harness.backends.base import Backend, EngineTensor, Layer, Parameter, Step
 from harness.config import LayerSpec
 from harness.streams import stream
 
@@ -38,6 +41,7 @@ class Model:
     parameters: dict[str, Parameter] = field(default_factory=dict)
     # Where the outputs of the layers go, by label, while somebody wants them.
     seen: dict[str, EngineTensor] | None = None
+    is_training: bool = True
 
     def __call__(self, x: EngineTensor) -> EngineTensor:
         for node in self.nodes:
@@ -48,7 +52,22 @@ class Model:
 
     def set_training(self, mode: bool) -> None:
         """Switch all layers between training and evaluation."""
+        self.is_training = mode
         self.backend.set_training([node.layer for node in self.nodes], mode)
+
+    def outputs(self, x: np.ndarray) -> np.ndarray:
+        """What comes out for inputs, without a graph."""
+        (outputs,) = (self._outputs if self.is_training else self._evaluated)(x)
+        return outputs
+
+    @cached_property
+    def _evaluated(self) -> Step:
+        parameters = list(self.parameters.values())
+        return self.backend.replayed(self._outputs, parameters, sends_gradients=False)
+
+    def _outputs(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
+        with self.backend.no_grad():
+            return (self.backend.array(self(self.backend.tensor(x))),)
 
 
 def build(layers: Mapping[str, LayerSpec], backend: Backend, seed: int) -> Model:

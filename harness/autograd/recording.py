@@ -12,8 +12,9 @@ the same; a number that is taken out ends the recording. What is made from nothi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import setitem
 from typing import Any, NoReturn
 
 import numpy as np
@@ -44,11 +45,38 @@ class DivergedError(Exception):
     """A truth that was asked for while recording is another one now."""
 
 
+@dataclass(frozen=True)
+class Call:
+    """A function of numpy and what it is given; arrays may be inside tuples and lists."""
+
+    function: Callable[..., Any]
+    given: tuple[Any, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def changed(self, change: Callable[[Array], Array]) -> Call:
+        """The same call with other arrays."""
+        options = {name: _each_array(value, change) for name, value in self.options.items()}
+        return Call(self.function, _each_array(self.given, change), options)
+
+    @property
+    def arrays(self) -> list[Array]:
+        """All arrays that it reads or fills."""
+        found: list[Array] = []
+
+        def look(array: Array) -> Array:
+            found.append(array)
+            return array
+
+        self.changed(look)
+        return found
+
+
 class Tape:
-    """The calls of one step in order, each a function and its arguments."""
+    """The calls of one step in order, and the arrays that they fill and that nobody else has."""
 
     def __init__(self) -> None:
-        self.calls: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
+        self.calls: list[Call] = []
+        self.made: list[Array] = []
 
     def noted(self, array: Array) -> Noted:
         """The same memory, as an array that tells this tape what is done with it."""
@@ -56,28 +84,31 @@ class Tape:
         view.tape = self
         return view
 
-    def add(self, function: Callable[..., Any], *arguments: Any) -> None:
+    def new(self, array: Array) -> Noted:
+        """The same for an array that was made by a call of this step."""
+        self.made.append(array)
+        return self.noted(array)
+
+    def add(self, function: Callable[..., Any], *given: Any, **options: Any) -> None:
         """Keep one more call."""
-        self.calls.append((function, arguments))
+        self.calls.append(Call(function, given, options))
 
-    def run(self) -> None:
-        """Do it all again, with the numbers that the arrays hold now."""
-        for function, arguments in self.calls:
-            function(*arguments)
-
-    def result(self, compute: Callable[[], Any], sources: Sequence[Array]) -> Any:
-        """What `compute` gives: a view of one of the sources, or numbers that it gives again."""
-        got = compute()
+    def result(self, function: Callable[..., Any], *given: Any, **options: Any) -> Any:
+        """What a function gives: a view of what it is given, or numbers that it gives again."""
+        got = function(*given, **options)
+        sources = Call(function, given, options).arrays
         if isinstance(got, np.dtype):
             return got
         if isinstance(got, tuple | list):
             if not all(_is_view(each, sources) for each in got):
                 raise NotRecordableError("a function with several results")
             return type(got)(map(self.noted, got))
-        if not _is_view(got, sources):
-            got = np.asarray(got)
-            self.add(lambda: np.copyto(got, compute()))
-        return self.noted(got)
+        if _is_view(got, sources):
+            return self.noted(got)
+        # Not the array itself, which may be a view of one that numpy keeps.
+        got = np.array(got, order="K")
+        self.add(_fill, got, function, given, options)
+        return self.new(got)
 
 
 class Noted(Array):
@@ -99,29 +130,28 @@ class Noted(Array):
         into = {"out": plain(tuple(out))} if out else {}
         got = np.asarray(getattr(ufunc, method)(*given, **options, **into))
         filled = into["out"][0] if into else got
-        self.tape.add(*_again(ufunc, method, given, filled, options))
-        return out[0] if out else self.tape.noted(filled)
+        self.tape.calls.append(_again(ufunc, method, given, filled, options))
+        return out[0] if out else self.tape.new(filled)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         given, options = plain(tuple(args)), {name: plain(each) for name, each in kwargs.items()}
-        call = partial(function, *given, **options)
         if function is np.copyto:
-            call()
-            self.tape.add(call)
+            np.copyto(*given, **options)
+            self.tape.add(np.copyto, *given, **options)
             return None
         if "out" in options:
             raise NotRecordableError(f"{function.__name__} with out")
         if function is np.empty_like:
-            return self.tape.noted(call(subok=False))
-        if function in _FILLING and isinstance(got := call(), Array):
-            self.tape.add(partial(call, out=got))
-            return self.tape.noted(got)
-        return self.tape.result(call, list(_arrays((given, tuple(options.values())))))
+            return self.tape.new(np.empty_like(*given, **options, subok=False))
+        if function in _FILLING and isinstance(got := function(*given, **options), Array):
+            self.tape.add(function, *given, **options, out=got)
+            return self.tape.new(got)
+        return self.tape.result(function, *given, **options)
 
     def __setitem__(self, key: Any, value: Any) -> None:
         target = self.view(Array)
         target[plain(key)] = plain(value)
-        self.tape.add(target.__setitem__, plain(key), plain(value))
+        self.tape.add(setitem, target, plain(key), plain(value))
 
     def __bool__(self) -> bool:
         source = self.view(Array)
@@ -148,13 +178,21 @@ def _is_view(got: Any, sources: Sequence[Array]) -> bool:
     return isinstance(got, Array) and any(np.may_share_memory(got, each) for each in sources)
 
 
-def _arrays(value: Any) -> Iterator[Array]:
-    """An array, or all that are inside tuples and lists."""
+def _each_array(value: Any, change: Callable[[Array], Array]) -> Any:
+    """The value with another array for each, also inside tuples, lists and options."""
     if isinstance(value, Array):
-        yield value
-    elif isinstance(value, tuple | list):
-        for each in value:
-            yield from _arrays(each)
+        return change(value)
+    if isinstance(value, tuple | list):
+        return type(value)(_each_array(each, change) for each in value)
+    if isinstance(value, dict):
+        return {name: _each_array(each, change) for name, each in value.items()}
+    return value
+
+
+def _fill(
+    target: Array, function: Callable[..., Any], given: tuple[Any, ...], options: dict[str, Any]
+) -> None:
+    np.copyto(target, function(*given, **options))
 
 
 def _constant(given: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -169,21 +207,20 @@ def _constant(given: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def _again(
     ufunc: np.ufunc, method: str, given: tuple[Any, ...], filled: Array, options: dict[str, Any]
-) -> tuple[Any, ...]:
+) -> Call:
     """The call that fills an array again; without names where it can be, which is faster."""
     if method == "__call__" and not options and ufunc not in _OUT_BY_NAME:
-        return (ufunc, *given, filled)
+        return Call(ufunc, (*given, filled))
     if method == "reduce" and options.keys() <= {"axis", "keepdims"}:
         axis, keepdims = options.get("axis", 0), options.get("keepdims", False)
-        return (ufunc.reduce, *given, axis, None, filled, keepdims)
-    return (partial(getattr(ufunc, method), *given, **options, out=filled),)
+        return Call(ufunc.reduce, (*given, axis, None, filled, keepdims))
+    return Call(getattr(ufunc, method), given, {**options, "out": filled})
 
 
 def _noting(name: str) -> Callable[..., Any]:
     def method(array: Noted, *args: Any, **options: Any) -> Any:
-        source = array.view(Array)
         given = {key: plain(each) for key, each in options.items()}
-        return array.tape.result(partial(getattr(source, name), *plain(args), **given), [source])
+        return array.tape.result(getattr(Array, name), array.view(Array), *plain(args), **given)
 
     return method
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from harness import backends, config, datasets
-from harness.autograd import Tensor, nn, ops, optim, replay
+from harness.autograd import Tensor, nn, no_grad, ops, optim, replay
 from harness.autograd.replay import Replayed
 from harness.training import train
 from tests.examples import NAMES
@@ -43,6 +43,13 @@ class Run:
         loss = self.loss(out, Tensor(y))
         loss.backward()
         return out.data, loss.data
+
+    def evaluated(self, x: Array) -> tuple[Array, ...]:
+        out = Tensor(x)
+        with no_grad():
+            for layer in self.layers:
+                out = layer(out)
+        return (out.data,)
 
     def go(self, size: int = 5, zero: bool = True) -> list[Array]:
         """One step: what it returned, then the gradients and the parameters that it left."""
@@ -183,6 +190,17 @@ def test_step_that_changes_its_mind_is_followed_from_the_next_judgement_on() -> 
     for _ in range(10):
         run.go()
     assert run.count >= before + 10
+
+
+def test_evaluation_leaves_gradients_where_they_are() -> None:
+    run, _ = both()
+    evaluated = Replayed(run.evaluated, run.parameters, sends_gradients=False)
+    for _ in range(30):
+        run.go()
+        x = run.batches.standard_normal((7, 3)).astype(np.float32)
+        before = [parameter.grad for parameter in run.parameters]
+        assert_same(list(evaluated(x)), list(run.evaluated(x)))
+        assert all(p.grad is grad for p, grad in zip(run.parameters, before, strict=True))
 
 
 def test_parameters_without_an_optimizer_are_run_as_written() -> None:

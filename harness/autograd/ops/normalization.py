@@ -36,11 +36,14 @@ class LayerNormBackward(Function):
         x, *affine = self.saved_tensors
         h = g * affine[0].data.ravel() if self.has_weight else g
         grad_x = h - row_means(h)
-        grad_x -= self.normalized * row_means(h * self.normalized)
+        part = h * self.normalized
+        np.multiply(self.normalized, row_means(part), out=part)
+        grad_x -= part
         grad_x *= self.inverse_sigma
         grads = [grad_x.reshape(x.shape)]
         if self.has_weight:
-            grads.append(column_sums(g * self.normalized).reshape(affine[0].shape))
+            np.multiply(g, self.normalized, out=part)
+            grads.append(column_sums(part).reshape(affine[0].shape))
         if len(affine) > self.has_weight:
             grads.append(column_sums(g).reshape(affine[-1].shape))
         return tuple(grads)
@@ -67,12 +70,16 @@ def layer_norm(
                 f"layer_norm: weight or bias {affine.shape} is not of shape {normalized_shape}"
             )
     rows = x.data.reshape(-1, int(np.prod(normalized_shape)))
-    centred = rows - row_means(rows)
-    inverse_sigma = 1.0 / np.sqrt(row_means(centred * centred) + eps)
-    normalized = centred * inverse_sigma
-    y = normalized if weight is None else normalized * weight.data.ravel()
+    normalized = rows - row_means(rows)
+    y = normalized * normalized  # on the way, so that its memory is used twice
+    inverse_sigma = 1.0 / np.sqrt(row_means(y) + eps)
+    normalized *= inverse_sigma
+    if weight is None:
+        y[...] = normalized
+    else:
+        np.multiply(normalized, weight.data.ravel(), out=y)
     if bias is not None:
-        y = y + bias.data.ravel()
+        y += bias.data.ravel()
     function = LayerNormBackward(x, weight, bias, normalized, inverse_sigma)
     return x.from_op(y.reshape(x.shape), function)
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 def softmax_array(x: np.ndarray, axis: int) -> np.ndarray:
     """softmax of an array; the largest logit is subtracted first, so exp cannot overflow."""
-    e: np.ndarray = np.exp(x - np.maximum.reduce(x, axis=axis, keepdims=True))
+    e: np.ndarray = x - np.maximum.reduce(x, axis=axis, keepdims=True)
+    np.exp(e, out=e)
     e /= np.add.reduce(e, axis=axis, keepdims=True)
     return e
 
