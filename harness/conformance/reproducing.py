@@ -1,0 +1,233 @@
+"""A failing case as a Python file that needs the engine, numpy and the harness, and nothing else.
+
+The file holds the arrays, makes the call and judges what comes with the functions of the probes.
+What is more than one call is run again by its id.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from harness.atomic_files import replacing, write_text
+from harness.conformance.case import Engine
+from harness.conformance.looking import pool_for
+from harness.conformance.outcomes import Result
+from harness.conformance.owing import Stepped
+from harness.conformance.sources import LARGE, arguments_source, array_source, source
+from harness.conformance.templates import (
+    AGAIN,
+    CALL,
+    GRADIENT,
+    GRADIENT_IN_SINGLE,
+    HEAD,
+    LAYER,
+    STEPS,
+    VALUE,
+    VALUE_IN_SINGLE,
+)
+from harness.conformance.trying import MANNERS, Tried
+from harness.conformance.trying import VALUE as OF_VALUES
+from harness.oracles.optimizers import RULES
+from harness.probes.engine.op_gradients import AGREES_LARGE
+from harness.probes.engine.op_values import FITS_LARGE
+from harness.probes.engine.optimizer_rules import RATES, Material
+from harness.probes.rounding import in_double, in_single
+from harness.probes.trials.trial import Trial
+
+FOLDER = "failures"
+# How the words of a row say that it is about float32.
+_NARROW = re.compile(r"in float32|by itself, out of another op")
+
+
+@dataclass(frozen=True)
+class Script:
+    """The text of a file, and large arrays by name, which stand beside it."""
+
+    text: str
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+def file_name(id_: str) -> str:
+    """An id as the name of a file, without anything that a shell or a file system minds."""
+    return re.sub(r"[^A-Za-z0-9.=_-]+", "_", id_.replace("/", ".")).strip("_") + ".py"
+
+
+def write(script: Script, file: Path) -> None:
+    """The file, and its arrays beside it."""
+    if script.arrays:
+        with replacing(file.with_suffix(".npz")) as new:
+            np.savez_compressed(new, allow_pickle=False, **dict(script.arrays))
+    write_text(file, script.text)
+
+
+def script_of(result: Result, engine: Engine) -> Script:
+    """The file of a case; raises what building a layer of the engine raises."""
+    found = result.case.source
+    if isinstance(found, Tried) and found.aspect != MANNERS:
+        return _of_trial(result, found, engine)
+    if isinstance(found, Stepped):
+        return _of_steps(result, found, engine)
+    return by_id(result, engine)
+
+
+def by_id(result: Result, engine: Engine) -> Script:
+    """The file that runs the case again, which needs nothing of the engine to be written."""
+    return Script(_head(result, engine) + AGAIN.format(id=result.case.id))
+
+
+def _head(result: Result, engine: Engine) -> str:
+    words = (result.message or result.outcome).replace("\\", "/").replace('"""', "'''")
+    return HEAD.format(id=result.case.id, message=words, backend=engine.name)
+
+
+class _Arrays:
+    """Arrays as source, large ones by name from the file beside."""
+
+    def __init__(self) -> None:
+        self.large: dict[str, np.ndarray] = {}
+
+    def __call__(self, name: str, array: np.ndarray | None) -> str:
+        if array is None:
+            return "None"
+        if array.size <= LARGE:
+            return array_source(array)
+        self.large[name] = array
+        return f'np.load(Path(__file__).with_suffix(".npz"))["{name}"]'
+
+    def listed(self, name: str, arrays: list[np.ndarray | None]) -> str:
+        """A list of them, one a line."""
+        lines = [f"    {self(f'{name}{i}', array)},\n" for i, array in enumerate(arrays)]
+        return f"[\n{''.join(lines)}]"
+
+
+# --- one call -------------------------------------------------------------------------------------
+
+
+def _of_trial(result: Result, tried: Tried, engine: Engine) -> Script:
+    pool = pool_for(result.case)
+    trial = tried.trial(engine.backend, pool)
+    arrays = _Arrays()
+    if _NARROW.search(result.message):
+        given = [None if each is None else in_double(each) for each in in_single(trial.arrays)]
+    else:
+        given = list(trial.arrays)
+    text = _head(result, engine)
+    text += f"arrays = {arrays.listed('input_', given)}\n"
+    text += LAYER.format(**_layer_words(tried)) if tried.kind == "layers" else CALL.format(
+        call=_call(tried)
+    )  # fmt: skip
+    tail = _value if tried.aspect == OF_VALUES else _gradient
+    text += tail(result, tried, trial, given, engine, arrays)
+    return Script(text, arrays.large)
+
+
+def _layer_words(tried: Tried) -> dict[str, str]:
+    return {
+        "name": repr(tried.name),
+        "arguments": source(dict(tried.case.arguments)),
+        "training": str(tried.aspect != OF_VALUES),
+    }
+
+
+def _call(tried: Tried) -> str:
+    """The call of an op or a loss, as an expression in `tensors`."""
+    case, name = tried.case, tried.name
+    if tried.kind == "losses":
+        return f"backend.namespace.losses[{name!r}]({_after(case.arguments)})(*tensors)"
+    op = f"backend.namespace.ops[{name!r}]"
+    given = "tensors" if case.copies == 1 else f"tensors * {case.copies}"
+    inputs = given if name in ("concatenate", "cat") else f"*{given}"
+    if name == "layer_norm":
+        inputs = "tensors[0], weight=tensors[1], bias=tensors[2]"
+    tensors = "".join(f", {key}=backend.tensor({array_source(array)})"
+                      for key, array in case.tensors.items())  # fmt: skip
+    call = f"{op}({inputs}{arguments_source(case.arguments)}{tensors})"
+    if case.then is None:
+        return f"first({call})"
+    return f"first({op}(first({call}){arguments_source(case.then)}))"
+
+
+def _after(arguments: Mapping[str, object]) -> str:
+    return arguments_source(arguments).removeprefix(", ")
+
+
+def _value(
+    result: Result,
+    tried: Tried,
+    trial: Trial,
+    given: list[np.ndarray | None],
+    engine: Engine,
+    arrays: _Arrays,
+) -> str:
+    expected = trial.oracles[result.reading](given)
+    words = {"expected": arrays("expected", expected), "name": repr(tried.name), "way": tried.way}
+    if not _NARROW.search(result.message):
+        return VALUE.format(**words)
+    rounded = FITS_LARGE if trial.is_large else 0.0
+    return VALUE_IN_SINGLE.format(**words, varied=trial.varied, rounded=rounded)
+
+
+def _gradient(
+    result: Result,
+    tried: Tried,
+    trial: Trial,
+    given: list[np.ndarray | None],
+    engine: Engine,
+    arrays: _Arrays,
+) -> str:
+    """The gradient of what should have one: it holds numbers, and may not lack it."""
+    numbers = {i: each for i, each in enumerate(trial.numbers) if each is not None}
+    due = [i for i, each in numbers.items() if not each.may_lack and each.shape.count(0) == 0]
+    shape = _shape(result, trial, engine)
+    rng = np.random.default_rng(0)
+    words = {
+        "cotangent": arrays("cotangent", rng.standard_normal(shape)),
+        "varied": trial.varied,
+        "due": due,
+        "tied": [i for i, each in numbers.items() if each.kind == "tied"],
+        "names": list(trial.names),
+        "name": repr(tried.name),
+        "turn": tried.turn,
+    }
+    if not _NARROW.search(result.message):
+        return GRADIENT.format(**words)
+    rounded = AGREES_LARGE if trial.is_large else 0.0
+    own = [i for i in trial.parameters if i in due]
+    groups = [[i] for i in due if i not in own] + ([own] if own else [])
+    return GRADIENT_IN_SINGLE.format(**words, rounded=rounded, groups=groups)
+
+
+def _shape(result: Result, trial: Trial, engine: Engine) -> tuple[int, ...]:
+    """That of the output: as the formula has it, since the engine may not survive the call."""
+    if trial.oracles:
+        return trial.oracles[min(result.reading, len(trial.oracles) - 1)](trial.arrays).shape
+    shape: tuple[int, ...] = engine.backend.array(trial.run(trial.arrays, ()).output).shape
+    return shape
+
+
+# --- steps of an optimizer ------------------------------------------------------------------------
+
+
+def _of_steps(result: Result, stepped: Stepped, engine: Engine) -> Script:
+    material = Material.of(stepped.dtype)
+    arrays = _Arrays()
+    text = _head(result, engine) + STEPS.format(
+        values=arrays.listed("value_", list(material.values)),
+        gradients="[\n"
+        + "".join(
+            f"    {arrays.listed(f'gradient_{step}_', list(each))},\n"
+            for step, each in enumerate(material.gradients)
+        )
+        + "]",
+        rates=RATES,
+        name=repr(stepped.name),
+        options=source(dict(stepped.options)),
+        arguments=arguments_source(stepped.options),
+        readings=len(RULES[stepped.name]),
+    )
+    return Script(text, arrays.large)
