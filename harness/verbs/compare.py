@@ -24,12 +24,26 @@ from harness.terminal import (
 )
 
 if TYPE_CHECKING:
+    from harness.branches.session import Request
     from harness.comparison import Comparison
 
 
 @click.command()
-@click.argument("base")
+@click.argument("base", required=False)
 @click.argument("others", nargs=-1, metavar="[HEAD] [NAME]...")
+@click.option(
+    "--backend",
+    "backends",
+    multiple=True,
+    metavar="NAME",
+    help="Given twice: compare two engines, from the same weights on the same batches.",
+)
+@click.option(
+    "--dtype",
+    type=click.Choice(["float64", "float32"]),
+    default=None,
+    help="With --backend: the type of numbers.  [default: float64]",
+)
 @click.option(
     "--seeds",
     type=click.IntRange(min=1),
@@ -65,8 +79,10 @@ if TYPE_CHECKING:
 @click.option("-v", "--verbose", is_flag=True, help="Print every check and every number.")
 @click.option("--no-progress", is_flag=True, help="No progress bar.")
 def compare(
-    base: str,
+    base: str | None,
     others: tuple[str, ...],
+    backends: tuple[str, ...],
+    dtype: str | None,
     seeds: int | None,
     budget: float | None,
     no_timing: bool,
@@ -85,16 +101,20 @@ def compare(
 
     BASE and HEAD are branches, tags or commits, each run with its own code, or scorecards; HEAD
     is the working tree unless it is given. NAMEs are milestones, all of them by default.
+
+    With two --backend, all words are NAMEs: does the second engine train as the first does?
     """
     pin_blas_threads()
+    if backends:
+        return _compare_engines(click.get_current_context())
+    base = _branch(base, dtype)
     os.environ["GIT_OPTIONAL_LOCKS"] = "0"  # to look at a checkout is not to touch its index
-    from harness.branches.interrupts import ends_like_ctrl_c
-    from harness.branches.session import Request, compare_sides
+    from harness.branches import session
     from harness.branches.targets import understand
     from harness.comparison import save
     from harness.scorecard import open_folder
 
-    request = Request(
+    request = session.Request(
         asked=understand([base, *others], Path.cwd(), dict(os.environ)),
         environment=dict(os.environ),
         seeds=seeds,
@@ -105,12 +125,7 @@ def compare(
         cache=None if no_cache else cache or _default_cache(),
     )
     open_folder(out)
-    progress = Progress(shown=sys.stderr.isatty() and not no_progress and not quiet)
-    try:
-        with ends_like_ctrl_c():
-            comparison = compare_sides(request, progress.start, progress.tick)
-    finally:
-        progress.close()
+    comparison = _compared(request, shown=not no_progress and not quiet)
     file = save(comparison, out)
     code = comparison.exit_code(strict)
     if not quiet or code:
@@ -118,6 +133,59 @@ def compare(
         if format_ == "text":
             echo(f"comparison: {file}")
     return code
+
+
+def _branch(base: str | None, dtype: str | None) -> str:
+    """The first branch; raises UsageError where there is none, or an option is for engines."""
+    if base is None:
+        raise click.UsageError("Missing argument 'BASE'.")
+    if dtype is not None:
+        raise click.UsageError("--dtype needs two --backend: branches train as they do.")
+    return base
+
+
+def _compared(request: Request, shown: bool) -> Comparison:
+    from harness.branches.interrupts import ends_like_ctrl_c
+    from harness.branches.session import compare_sides
+
+    progress = Progress(shown=sys.stderr.isatty() and shown)
+    try:
+        with ends_like_ctrl_c():
+            return compare_sides(request, progress.start, progress.tick)
+    finally:
+        progress.close()
+
+
+# What only means something for two branches, or is printed for them only.
+_OF_BRANCHES = ("seeds", "budget", "no_timing", "strict", "cache", "no_cache", "verbose")
+
+
+def _compare_engines(context: click.Context) -> int:
+    """The same verb with two --backend."""
+    from harness import side_by_side
+    from harness.side_by_side.asking import milestones, require_unused, two_of
+    from harness.side_by_side.text import render
+    from harness.side_by_side.told import save, to_json
+
+    given = context.params
+    require_unused([name for name in _OF_BRANCHES if given[name]], given["format_"])
+    names = milestones([word for word in (given["base"], *given["others"]) if word])
+    quiet, shown = given["quiet"], sys.stderr.isatty() and not given["no_progress"]
+    request = side_by_side.Request(
+        two_of(given["backends"]), names, given["out"], given["dtype"] or "float64",
+        jobs=given["jobs"] or cpus(), timeout=given["timeout"],
+    )  # fmt: skip
+    progress = Progress(shown=shown and not quiet)
+    try:
+        told = side_by_side.compare_backends(request, progress.start, progress.tick)
+    finally:
+        progress.close()
+    file = save(told, request.out)
+    if not quiet or told.exit_code:
+        echo(to_json(told) if given["format_"] == "json" else render(told), newline=False)
+        if given["format_"] == "text":
+            echo(f"comparison: {file}")
+    return told.exit_code
 
 
 def _default_cache() -> Path | None:

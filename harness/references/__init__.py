@@ -1,0 +1,4 @@
+"""The reference: what another engine did in the first steps of a milestone, kept in a file.
+
+`making` writes one, `course` takes the steps, `files` keeps it, `conventions` says what it means.
+"""

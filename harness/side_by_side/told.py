@@ -1,0 +1,101 @@
+"""What two engines side by side say of each other, as versioned JSON."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from harness.atomic_files import write_text
+from harness.comparison import Divergence
+from harness.errors import OutputError
+from harness.record import RunRecord
+
+SCHEMA_NAME, SCHEMA_VERSION = "harness.side_by_side", 1
+FILE_NAME = "backends.json"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
+
+
+class Trained(_Model):
+    """One engine's training of a milestone. The loss is the harness's own."""
+
+    backend: str
+    dtype: str
+    steps: int
+    first_loss: float | None
+    last_loss: float | None
+    held_out_accuracy: float | None
+
+    @classmethod
+    def of(cls, record: RunRecord) -> Self:
+        """What is told of a record."""
+        first, last = (record.loss[0], record.loss[-1]) if record.steps else (None, None)
+        return cls(
+            backend=record.backend,
+            dtype=record.dtype,
+            steps=record.steps,
+            first_loss=_finite(first),
+            last_loss=_finite(last),
+            held_out_accuracy=_finite(record.final_accuracy),
+        )
+
+
+class MilestoneTold(_Model):
+    """One milestone with both engines.
+
+    `dtype` is the type of numbers that both were given. `divergence` counts steps from 0, its
+    base is the first engine. `loss_apart` is the largest difference of the losses of one step, as
+    a share of the loss. `problem` says why there is nothing to compare.
+    """
+
+    milestone: str
+    dtype: str
+    divergence: Divergence | None = None
+    trained: list[Trained] = []
+    loss_apart: float | None = None
+    loss_apart_at: int | None = None
+    problem: str = ""
+
+
+class SideBySide(_Model):
+    """All milestones with two engines."""
+
+    schema_: str = Field(default=f"{SCHEMA_NAME}/{SCHEMA_VERSION}", alias="schema")
+    backends: list[str]
+    versions: list[str]
+    seed: int
+    milestones: list[MilestoneTold]
+
+    @property
+    def exit_code(self) -> int:
+        """0 the same but for rounding, 1 more than that, 3 no verdict."""
+        levels = [each.divergence.level for each in self.milestones if each.divergence]
+        if "CHANGED" in levels:
+            return 1
+        unknown = len(levels) < len(self.milestones) or "unknown" in levels
+        return 3 if unknown or not levels else 0
+
+
+def to_json(told: SideBySide) -> str:
+    """As JSON text."""
+    return told.model_dump_json(by_alias=True, indent=1) + "\n"
+
+
+def save(told: SideBySide, folder: Path) -> Path:
+    """Write `backends.json` into a folder, whole or not at all."""
+    file = folder / FILE_NAME
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(file, to_json(told))
+    except OSError as error:
+        raise OutputError(f"cannot write to {folder}: {error.strerror}") from error
+    return file
+
+
+def _finite(value: float | None) -> float | None:
+    return float(value) if value is not None and math.isfinite(value) else None

@@ -1,0 +1,93 @@
+"""`harness reference`: what it writes, and what it refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from harness.cli import cli
+from harness.errors import HarnessError
+from harness.references import files
+from tests.examples import small_file
+
+
+def asked(*words: str) -> tuple[int, str]:
+    """The exit code of the verb, and all that it says."""
+    result = CliRunner().invoke(cli, ["reference", *words], standalone_mode=False)
+    if isinstance(result.exception, HarnessError):
+        return result.exception.exit_code, f"{result.exception.message} {result.exception.hint}"
+    if result.exception is not None:
+        return 2, str(result.exception)
+    return int(result.return_value or 0), result.output
+
+
+def test_reference_is_written_where_it_is_asked_for(tmp_path: Path) -> None:
+    code, said = asked("xor", "--backend", "numpy", "--steps", "3", "--out", str(tmp_path))
+    found = files.read(tmp_path / "xor" / "reference.npz")
+    assert code == 0
+    assert said.startswith("xor: 3 steps of 4 rows by numpy ")
+    assert (found.about["backend"], found.about["dtype"], found.start.steps) == (
+        "numpy", "float64", 3,
+    )  # fmt: skip
+
+
+def test_the_same_bytes_are_written_again(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        asked("mlp", "--backend", "numpy", "--out", str(tmp_path / folder))
+    one, other = (tmp_path / folder / "mlp" / "reference.npz" for folder in ("a", "b"))
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_torch_writes_what_is_committed(tmp_path: Path) -> None:
+    """Weights and batches to the bit, and all else but for the rounding of another machine."""
+    pytest.importorskip("torch")
+    assert asked("cnn", "--out", str(tmp_path))[0] == 0
+    found = files.read(tmp_path / "cnn" / "reference.npz")
+    kept = files.read(files.file_for("cnn"))
+    assert found.loss == pytest.approx(kept.loss, rel=1e-9)
+    assert (found.start.x == kept.start.x).all()
+    for label, weights in kept.start.weights.items():
+        assert (found.start.weights[label] == weights).all()
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["xor", "--backend", "nunpy"], "Did you mean 'numpy'?"),
+        (["xor", "--backend", "numpy", "--dtype", "float16"], "'float16' is not one of"),
+        (["xor", "--backend", "numpy", "--steps", "301"], "xor has 300 steps, 301 were asked for"),
+        (["xor", "--backend", "numpy", "--steps", "0"], "0 is not in the range"),
+        (["xxor", "--backend", "numpy"], "unknown milestone 'xxor'"),
+        (["--backend", "numpy"], "nothing to run"),
+    ],
+)
+def test_what_cannot_be_is_refused_and_nothing_written(
+    tmp_path: Path, words: list[str], complaint: str
+) -> None:
+    code, said = asked(*words, "--out", str(tmp_path / "out"))
+    assert code == 2
+    assert complaint in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_model_that_draws_at_random_has_no_reference(tmp_path: Path) -> None:
+    dropped = ("  tanh: {type: Tanh}", "  tanh: {type: Tanh}\n  drop: {type: Dropout, p: 0.5}")
+    file = small_file(tmp_path, dropped)
+    code, said = asked(str(file), "--backend", "numpy", "--out", str(tmp_path / "out"))
+    assert code == 2
+    assert "small draws at random while it trains" in said
+
+
+def test_training_that_diverges_has_no_reference(tmp_path: Path) -> None:
+    file = small_file(
+        tmp_path, ("lr: 1.0", "lr: 1.0e+308"), ("loss: BCEWithLogitsLoss", "loss: MSELoss")
+    )
+    code, said = asked(str(file), "--backend", "numpy", "--out", str(tmp_path / "out"))
+    assert code == 2
+    assert "is not finite" in said
+
+
+if __name__ == "__main__":
+    raise SystemExit(pytest.main([__file__, "-q"]))
