@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from time import perf_counter
@@ -37,12 +38,16 @@ Json = dict[str, Any]
 
 def main() -> None:
     """Answer requests until stdin ends."""
+    serve(partial(_answer, ready={}))
+
+
+def serve(answer: Callable[[Json], Json]) -> None:
+    """Answer each line of stdin with one of stdout, until stdin ends."""
     # Whatever an engine prints must not get between the answers.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    ready: dict[str, Training] = {}
     for line in _requests():
-        answers.write(json.dumps(_answer(json.loads(line), ready)) + "\n")
+        answers.write(json.dumps(answer(json.loads(line))) + "\n")
         answers.flush()
 
 
@@ -117,20 +122,12 @@ class Training:
         Begins again with a fresh model when too few steps are left. Time in which other
         processes had the processor does not count, where the system knows it.
         """
-        import numpy as np
-
         learner, chosen = self._next(WARM_UP + steps)
-        gc.collect()
-        gc.disable()
-        try:
-            with np.errstate(all="ignore"), _waiting_time() as waited:
-                _train(learner, chosen[:WARM_UP])
-                start, before = perf_counter(), waited()
-                _train(learner, chosen[WARM_UP:])
-                waiting = waited() - before
-                return perf_counter() - start - waiting
-        finally:
-            gc.enable()
+        with own_clock() as clock:
+            _train(learner, chosen[:WARM_UP])
+            start = clock()
+            _train(learner, chosen[WARM_UP:])
+            return clock() - start
 
     def _next(self, count: int) -> tuple[Learner, list[tuple[Batch, float]]]:
         """Who takes the next `count` steps, and for each its batch and how much is over."""
@@ -150,6 +147,31 @@ def _train(learner: Learner, steps: Sequence[tuple[Batch, float]]) -> None:
     for (x, y), done in steps:
         learner.backward(x, y)
         learner.step(done)
+
+
+@contextmanager
+def own_clock() -> Iterator[Callable[[], float]]:
+    """A clock that stands still while other processes have the processor, where that is known.
+
+    Inside, nothing collects garbage, and nothing warns of overflow.
+    """
+    import numpy as np
+
+    gc.collect()
+    gc.disable()
+    try:
+        with np.errstate(all="ignore"), _waiting_time() as waited:
+            yield partial(_read_clock, waited)
+    finally:
+        gc.enable()
+
+
+def _read_clock(waited: Callable[[], float]) -> float:
+    """Both times of the same moment: none in which the processor was lost between the two."""
+    while True:
+        before, now = waited(), perf_counter()
+        if waited() == before:
+            return now - before
 
 
 @contextmanager

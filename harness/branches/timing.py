@@ -6,44 +6,27 @@ moves its times by more than its bursts do, so it is restarts that are counted.
 
 from __future__ import annotations
 
-import json
 import math
-import os
-import signal
-import subprocess
-import sys
-import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import monotonic
-from typing import Any
 
 from harness.branches.bursts import Ratio, compare_bursts, steps_a_burst
 from harness.comparing.side import Timed
 from harness.comparing.step_times import half_width
-from harness.errors import (
-    JobCrashedError,
-    JobError,
-    JobKilledError,
-    JobNotRunError,
-    JobTimeoutError,
-)
+from harness.errors import JobCrashedError, JobError, JobNotRunError
 from harness.resident import PROTOCOL
+from harness.workers import Worker, pin, with_one_thread
 
 # The most restarts, and the half-width of the interval (of log ratios) that needs no more.
 MOST_RESTARTS = 24
 NARROW = 0.02
 # Seconds that any answer may take, an import or a burst.
 PATIENCE = 60.0
-
-_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-
-Json = dict[str, Any]
 
 
 def measure_step_times(
@@ -151,7 +134,7 @@ def _restart(
             yield name, found
 
 
-def _bursts(worker: _Worker, milestone: str) -> Callable[[int], float]:
+def _bursts(worker: _SideWorker, milestone: str) -> Callable[[int], float]:
     def burst(steps: int) -> float:
         return worker.seconds(milestone, steps)
 
@@ -159,141 +142,54 @@ def _bursts(worker: _Worker, milestone: str) -> Callable[[int], float]:
 
 
 @contextmanager
-def _two_workers(setup: _Setup, folder: Path, number: int) -> Iterator[dict[str, _Worker]]:
+def _two_workers(setup: _Setup, folder: Path, number: int) -> Iterator[dict[str, _SideWorker]]:
     """A worker for each side on the same processor, since only one of them works at a time.
 
     Which side starts first, which processor it is and how strings hash change from restart
     to restart, but are the same for both sides.
     """
     sides = ["base", "head"] if number % 2 else ["head", "base"]
-    workers: dict[str, _Worker] = {}
+    workers: dict[str, _SideWorker] = {}
     try:
         for side in sides:
-            workers[side] = _Worker(side, setup, folder, number)
+            workers[side] = _SideWorker(side, setup, folder, number)
         for worker in workers.values():
             worker.greet()
-            _pin(worker.pid, number)
+            pin(worker.pid, number)
         yield workers
     finally:
         for worker in workers.values():
             worker.stop()
 
 
-def _pin(pid: int, number: int) -> None:
-    """Keep a process on one of our processors, where the system can."""
-    if hasattr(os, "sched_setaffinity"):
-        ours = sorted(os.sched_getaffinity(0))
-        with suppress(OSError):  # it is gone: the next request says so
-            os.sched_setaffinity(pid, {ours[number % len(ours)]})
-
-
-class _Worker:
-    """A process that trains bursts with the code of one side."""
+class _SideWorker(Worker):
+    """A worker that trains bursts with the code of one side."""
 
     def __init__(self, side: str, setup: _Setup, folder: Path, number: int) -> None:
-        self._side, self._patience = side, setup.patience
         self._root = setup.roots[side].resolve()
         if not (self._root / "harness" / "resident.py").is_file():
             raise JobNotRunError(f"{side}: its code is too old to be timed: it has no "
                                  "harness/resident.py")  # fmt: skip
-        self._complaints = folder / f"{side}.txt"
-        with open(self._complaints, "wb") as complaints:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "harness.resident"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=complaints,
-                cwd=folder,
-                env=_environment(setup.environment, self._root, folder, number),
-                start_new_session=True,
-            )
-        self._answers: SimpleQueue[bytes] = SimpleQueue()
-        self._listener = threading.Thread(target=self._listen, daemon=True)
-        self._listener.start()
-
-    @property
-    def pid(self) -> int:
-        """The number of the process."""
-        return self._process.pid
+        environment = _environment(setup.environment, self._root, folder, number)
+        super().__init__(side, "harness.resident", folder, environment, setup.patience)
 
     def greet(self) -> None:
         """Make sure that it answers, in the right language and with the right code."""
         found = self.ask(do="hello")
         if found.get("protocol") != PROTOCOL:
-            raise JobNotRunError(f"{self._side}: its timing worker speaks protocol "
+            raise JobNotRunError(f"{self.name}: its timing worker speaks protocol "
                                  f"{found.get('protocol')}, expected {PROTOCOL}")  # fmt: skip
         if found.get("code") != str(self._root / "harness"):
-            raise JobNotRunError(f"{self._side}: its timing worker runs the code in "
+            raise JobNotRunError(f"{self.name}: its timing worker runs the code in "
                                  f"{found.get('code')}, expected {self._root}")  # fmt: skip
-
-    def ask(self, **request: Any) -> Json:  # `Any`: whatever JSON can hold
-        """The answer to a request; raises JobError for an error, a death or no answer in time."""
-        pipe = self._process.stdin
-        assert pipe is not None
-        with suppress(OSError):  # it is gone: there is no answer either
-            pipe.write(json.dumps(request).encode() + b"\n")
-            pipe.flush()
-        try:
-            line = self._answers.get(timeout=self._patience)
-        except Empty:
-            message = f"{self._side}: no answer to '{request['do']}' in {self._patience:g} s"
-            raise JobTimeoutError(message, "Does its code loop for ever?") from None
-        if not line:
-            raise self._death()
-        answer = self._understood(line)
-        if "error" in answer:
-            raise JobCrashedError(f"{self._side}: {answer['error']}")
-        return answer
 
     def seconds(self, milestone: str, steps: int) -> float:
         """How long so many steps take; raises JobError like `ask`."""
         found = self.ask(do="burst", milestone=milestone, steps=steps).get("seconds")
         if not isinstance(found, float) or not 0.0 < found < math.inf:
-            raise JobCrashedError(f"{self._side}: its timing worker says that {steps} steps took "
+            raise JobCrashedError(f"{self.name}: its timing worker says that {steps} steps took "
                                   f"{found!r}, expected seconds")  # fmt: skip
         return found
-
-    def _understood(self, line: bytes) -> Json:
-        try:
-            answer = json.loads(line)
-        except ValueError:
-            answer = None
-        if not isinstance(answer, dict):
-            raise JobCrashedError(f"{self._side}: its timing worker wrote {line[:80]!r}, "
-                                  "expected JSON")  # fmt: skip
-        return answer
-
-    def _listen(self) -> None:
-        """Pass answers on, and an empty one at the end."""
-        assert self._process.stdout is not None
-        with self._process.stdout as answers:
-            for line in answers:
-                self._answers.put(line)
-        self._answers.put(b"")
-
-    def _death(self) -> JobError:
-        """What it died of, after it has closed its stdout."""
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(1.0)
-        self.stop()
-        code = self._process.returncode
-        said = self._complaints.read_text(encoding="utf-8", errors="replace").split("\n")
-        last = next((line.strip() for line in reversed(said) if line.strip()), "no word")
-        if code < 0:
-            return JobKilledError(f"{self._side}: its timing worker was killed by "
-                                  f"{signal.Signals(-code).name}")  # fmt: skip
-        return JobCrashedError(f"{self._side}: its timing worker ended with exit code {code}: "
-                               f"{last}")  # fmt: skip
-
-    def stop(self) -> None:
-        """End it, and all that it has started, at once; once more does nothing."""
-        with suppress(OSError):  # all of them are gone
-            os.killpg(self.pid, signal.SIGKILL)
-        self._process.wait()
-        self._listener.join(1.0)
-        assert self._process.stdin is not None
-        with suppress(OSError):  # what is left of a request has no reader now
-            self._process.stdin.close()
 
 
 def _environment(
@@ -303,8 +199,7 @@ def _environment(
     kept = {key: value for key, value in inherited.items()
             if not key.startswith(("PYTHON", "GIT_"))}  # fmt: skip
     return {
-        **kept,
-        **dict.fromkeys(_THREADS, "1"),
+        **with_one_thread(kept),
         "PYTHONPATH": str(root),
         "PYTHONSAFEPATH": "1",
         "PYTHONPYCACHEPREFIX": str(folder / "pyc"),
