@@ -73,7 +73,8 @@ class LayerSpec(_Open):
     @model_validator(mode="after")
     def _fits(self, info: ValidationInfo) -> Self:
         if known := _known(info):
-            require_fit(self.type, known.layers, self.arguments, own=("rng",))
+            also = known.own.get(self.type)
+            require_fit(self.type, known.layers, self.arguments, ("rng",), also)
         return self
 
 
@@ -136,7 +137,9 @@ class Training(_Frozen):
     def _fits(self, info: ValidationInfo) -> Self:
         if known := _known(info):
             own = ("parameters", "params")
-            require_fit(self.optimizer, known.optimizers, self.optimizer_arguments, own)
+            also = known.own.get(self.optimizer)
+            given = self.optimizer_arguments
+            require_fit(self.optimizer, known.optimizers, given, own, also)
         return self
 
     @property

@@ -6,11 +6,13 @@ HarnessError
 ├── DataError          2  training data missing, changed or unfit
 ├── OutputError        2  a result that cannot be written
 ├── ScorecardError     2  a scorecard that cannot be read
+├── BackendError       2  an engine's adapter that cannot be used
 └── JobError           3  a milestone without a verdict
     ├── JobCrashedError  3  its code raised
     ├── JobKilledError   3  its process died
     ├── JobTimeoutError  3  it ran past --timeout
     ├── JobNotRunError   3  it never started
+    ├── NotSupportedError 1  it names what the chosen backend lacks
     └── BranchError      3  a side of a comparison that cannot be run
 """
 
@@ -49,6 +51,10 @@ class OutputError(HarnessError):
 
 class ScorecardError(HarnessError):
     """A scorecard that cannot be read."""
+
+
+class BackendError(HarnessError):
+    """An engine's adapter that cannot be used: it does not import, or is not what it must be."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +119,28 @@ class JobTimeoutError(JobError):
 
 class JobNotRunError(JobError):
     """A milestone that never started."""
+
+
+class NotSupportedError(JobError):
+    """A milestone that names what the backend lacks; `lacks` has each in words: "layer Conv2d"."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "", lacks: Sequence[str] = ()) -> None:
+        super().__init__(message, hint)
+        self.lacks = tuple(lacks)
+
+    def __reduce__(self) -> tuple[type[NotSupportedError], tuple[str, str, tuple[str, ...]]]:  # type: ignore[override]  # its own arguments
+        return type(self), (self.message, self.hint, self.lacks)
+
+    @classmethod
+    def of(cls, backend: str, lacks: Sequence[str]) -> NotSupportedError:
+        """The error for a backend of that name, with its sentence."""
+        return cls(
+            f"NOT SUPPORTED: backend '{backend}' lacks {', '.join(lacks)}",
+            "It counts, and not as passed. The names a backend offers are in its `namespace`.",
+            lacks,
+        )
 
 
 class BranchError(JobError):

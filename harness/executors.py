@@ -152,6 +152,7 @@ class _Task:
 def _keep(connection: Connection, parents_end: Connection, timeout: float | None) -> None:
     """The keeper: start what is asked for, report what becomes of it, end with the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.dup2(2, 1)  # stdout is for results: whatever a task prints, an engine too, goes to stderr
     parents_end.close()
     # Nothing is ever sent through it: its end tells the tasks that the keeper is gone.
     lifeline = _CONTEXT.Pipe(duplex=False)

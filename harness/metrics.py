@@ -16,10 +16,11 @@ def cross_entropy(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
     Shapes: logits (..., N, C), targets (..., N) of classes. Returns (...).
     """
     # Classes first: numpy reduces a long last axis far faster than a short one.
-    z = np.ascontiguousarray(np.moveaxis(logits, -1, 0), dtype=np.float64)
-    z = z - z.max(axis=0)
+    z = np.array(np.moveaxis(logits, -1, 0), dtype=np.float64, order="C")
+    z -= z.max(axis=0)
     picked = np.take_along_axis(z, targets[None], axis=0)[0]
-    losses = np.log(np.exp(z).sum(axis=0)) - picked
+    np.exp(z, out=z)
+    losses = np.log(z.sum(axis=0)) - picked
     return np.asarray(losses.mean(axis=-1))
 
 

@@ -1,22 +1,22 @@
 """Everything that can be wrong with a milestone, found before anything is trained.
 
-`known_to` says what a config may name; `prepare` loads the data, builds the model and sends
-two examples through it.
+`known_to` says what a config may name, `lacking` which of that a backend has not; `prepare` loads
+the data, builds the model and sends two examples through it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from harness import datasets
-from harness.arguments import Known
+from harness import backends, datasets
+from harness.arguments import Factory, Known, accepts, first_argument, misfits
 from harness.backends.base import Backend, EngineTensor
-from harness.config import MilestoneConfig
+from harness.config import LayerSpec, MilestoneConfig
 from harness.datasets.base import Dataset
-from harness.errors import ConfigError, DataError, Problem, did_you_mean
+from harness.errors import ConfigError, DataError, NotSupportedError, Problem, did_you_mean
 from harness.metrics import LOSSES, require_targets, targets_for
 from harness.model import Model, Node, build
 from harness.training import Learner
@@ -49,15 +49,78 @@ class Outline:
 
 
 def known_to(backend: Backend) -> Known:
-    """What a config for this backend may name."""
-    space = backend.namespace
+    """What a config may name: what this backend offers, and what the harness's own does.
+
+    A name that is in neither is a mistake; one that only this backend lacks is not.
+    """
+    vocabulary = backends.load(backends.VOCABULARY)
+    own, space = backend.namespace, vocabulary.namespace
+    losses = {**own.losses, **space.losses}
+    is_other = backend.name != vocabulary.name
     return Known(
         backend=backend.name,
-        layers=space.layers,
-        losses={name: loss for name, loss in space.losses.items() if name in LOSSES},
-        optimizers=space.optimizers,
+        layers={**own.layers, **space.layers},
+        losses={name: loss for name, loss in losses.items() if name in LOSSES},
+        optimizers={**own.optimizers, **space.optimizers},
         recipes={name: datasets.recipe(name) for name in datasets.available()},
+        own={**own.layers, **own.optimizers} if is_other else {},
     )
+
+
+def lacking(config: MilestoneConfig, backend: Backend) -> list[str]:
+    """What a milestone names and the backend has not: "layer Conv2d", "argument eps of Adam"."""
+    space, training = backend.namespace, config.training
+    found = [*_lacking_layers(config.layers, space.layers)]
+    found += _lacking("loss", training.loss, space.losses, {}, ())
+    optimizer = space.optimizers.get(training.optimizer)
+    own = (first_argument(optimizer),) if optimizer else ()
+    given = training.optimizer_arguments
+    found += _lacking("optimizer", training.optimizer, space.optimizers, given, own)
+    return list(dict.fromkeys(found))
+
+
+def not_offered(backend: Backend) -> list[str]:
+    """All that the harness knows and a backend has not: "op matmul", "function trace".
+
+    A function is one that an engine need not answer, and that this one does not.
+    """
+    whole = backends.load(backends.VOCABULARY).namespace
+    kinds = (("layer", "layers"), ("loss", "losses"), ("optimizer", "optimizers"), ("op", "ops"))
+    names = [
+        f"{kind} {name}"
+        for kind, kinds_ in kinds
+        for name in getattr(whole, kinds_)
+        if name not in getattr(backend.namespace, kinds_)
+    ]
+    optional = ("no_grad", "keep_gradient", "trace")
+    given = type(backend)
+    return names + [
+        f"function {name}" for name in optional if getattr(given, name) is getattr(Backend, name)
+    ]
+
+
+def _lacking_layers(
+    layers: Mapping[str, LayerSpec], offered: Mapping[str, Factory]
+) -> Iterator[str]:
+    for spec in layers.values():
+        yield from _lacking("layer", spec.type, offered, spec.arguments, ("rng",))
+        yield from _lacking_layers(spec.layers or {}, offered)
+
+
+def _lacking(
+    kind: str,
+    name: str,
+    offered: Mapping[str, Factory],
+    given: Mapping[str, object],
+    own: tuple[str, ...],
+) -> Iterator[str]:
+    """The name, or each argument that its factory does not take, or takes and was not given."""
+    if name not in offered:
+        yield f"{kind} {name}"
+        return
+    for argument, text in misfits(offered[name], given, own):
+        is_taken = argument not in given or accepts(offered[name], argument)
+        yield f"{name} ({text})" if is_taken else f"argument {argument} of {name}"
 
 
 def load_data(config: MilestoneConfig) -> Dataset:
@@ -69,11 +132,18 @@ def load_data(config: MilestoneConfig) -> Dataset:
 
 
 def prepare(config: MilestoneConfig, backend: Backend) -> Outline:
-    """The outline of a milestone; raises ConfigError with what is wrong and where."""
+    """The outline of a milestone; raises ConfigError with what is wrong and where.
+
+    Raises NotSupportedError, before that, with what the backend lacks of it.
+    """
+    if lacks := lacking(config, backend):
+        raise NotSupportedError.of(backend.name, lacks)
     dataset = load_data(config)
     outline = Outline(config, dataset, _trace(config, backend, dataset))
+    offered = backend.namespace.layers
     for label, control in config.controls.items():
-        if control.layers is not None:
+        # A control is trained by the harness's own engine only: others may lack what it names.
+        if control.layers is not None and not [*_lacking_layers(control.layers, offered)]:
             _trace(config.control(label), backend, dataset)
     problems = list(_expectation_problems(outline))
     if problems:
@@ -89,6 +159,8 @@ def _trace(config: MilestoneConfig, backend: Backend, dataset: Dataset) -> list[
     rows: list[Row] = []
     try:
         Learner(config, model)
+    except NotImplementedError as error:
+        raise _unsupported(backend, config.training.optimizer, "the config", error) from error
     except (ValueError, TypeError) as error:
         message = f"{config.training.optimizer}: {error}"
         raise ConfigError([config.problem(("training", "optimizer"), message)]) from error
@@ -109,11 +181,21 @@ def _built(config: MilestoneConfig, backend: Backend) -> Model:
     for label, spec in config.layers.items():
         try:
             build({label: spec}, backend, 0)
+        except NotImplementedError as error:
+            raise _unsupported(backend, spec.type, label, error) from error
         except (ValueError, TypeError, ArithmeticError, MemoryError) as error:
             problems.append(config.problem(("layers", label), f"{spec.type}: {error}"))
     if problems:
         raise ConfigError(problems)
     return build(config.layers, backend, 0)
+
+
+def _unsupported(
+    backend: Backend, name: str, where: str, error: NotImplementedError
+) -> NotSupportedError:
+    """What an engine says by raising NotImplementedError: it has the name, but not all of it."""
+    why = str(error) or "it does not say why"
+    return NotSupportedError.of(backend.name, [f"{name} as {where} has it ({why})"])
 
 
 def _through(
@@ -132,6 +214,8 @@ def _through(
         got = backend.array(x).shape
         try:
             x = node.layer(x)
+        except NotImplementedError as error:
+            raise _unsupported(backend, node.type, node.label, error) from error
         except (ValueError, TypeError, IndexError, RuntimeError, MemoryError) as error:
             message = f"{node.type} does not fit its input {_examples(got)}: {error}"
             raise ConfigError([config.problem(node.path, message)]) from error

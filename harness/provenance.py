@@ -31,6 +31,8 @@ class Provenance(BaseModel):
     cpu: str
     platform: str
     backend: str
+    backend_version: str = ""
+    backend_from: str = Field(default="", description="what --backend was given, if it was")
     seeds: list[int]
     configs: dict[str, str] = Field(description="milestone -> digest of what decides its numbers")
     data: dict[str, str] = Field(description="milestone -> digest of its arrays")
@@ -43,6 +45,8 @@ class Provenance(BaseModel):
 def gather(
     *,
     backend: str,
+    backend_version: str = "",
+    backend_from: str = "",
     seeds: Iterable[int],
     configs: Mapping[str, str],
     data: Mapping[str, str],
@@ -63,6 +67,8 @@ def gather(
         cpu=_cpu(),
         platform=f"{platform.system()} {platform.machine()}",
         backend=backend,
+        backend_version=backend_version,
+        backend_from=backend_from,
         seeds=list(seeds),
         configs=dict(configs),
         data=dict(data),

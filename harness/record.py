@@ -39,6 +39,8 @@ class EngineRecord:
 
     backend: str
     probed: Probed = field(default_factory=Probed)
+    # what the probes know and the engine does not offer: "layer Conv2d", "function trace"
+    lacks: list[str] = field(default_factory=list)
 
 
 @dataclass

@@ -14,7 +14,7 @@ from harness.checks.crashes import raised_in
 from harness.checks.loss import first_and_last
 from harness.checks.tensors import tensor_verdicts
 from harness.config import MilestoneConfig
-from harness.errors import JobCrashedError, JobError
+from harness.errors import JobCrashedError, JobError, NotSupportedError
 from harness.record import EngineRecord, RunRecord
 from harness.scorecard import (
     Accuracy,
@@ -23,6 +23,7 @@ from harness.scorecard import (
     Loss,
     ParameterRow,
     Result,
+    Status,
     Tensors,
     VerdictRow,
     overall,
@@ -89,6 +90,7 @@ def engine_result(record: EngineRecord, verdicts: Iterable[Verdict]) -> EngineRe
     return EngineResult(
         backend=record.backend,
         status=overall(verdict.status for verdict in ordered),
+        lacks=record.lacks,
         verdicts=[_row(verdict) for verdict in ordered],
         seconds=_rounded(record.probed.seconds),
     )
@@ -100,10 +102,13 @@ def failed_engine_result(backend: str, error: JobError) -> EngineResult:
 
 
 def failed_result(config: MilestoneConfig, seed: int, backend: str, error: JobError) -> Result:
-    """The result of a run without a verdict, with its cause."""
+    """The result of a run without a verdict, or of one that the backend lacks the names for."""
+    is_supported = not isinstance(error, NotSupportedError)
+    lacks = list(error.lacks) if isinstance(error, NotSupportedError) else []
     return Result(
         **_identity(config, seed, backend),
-        status="error",
+        status="error" if is_supported else "unsupported",
+        lacks=[_text(each) for each in lacks],
         verdicts=[_no_verdict(error)],
         tensors=_tensors(config),
         accuracy=Accuracy(target=config.targets.accuracy),
@@ -119,8 +124,9 @@ def _no_verdict(error: JobError) -> VerdictRow:
             "traceback": _text(error.details),
             **({"place": _text(str(place))} if place else {}),
         }
+    status: Status = "fail" if isinstance(error, NotSupportedError) else "error"
     return VerdictRow(
-        check="runs", status="error", reason=_text(error.message), hint=_text(error.hint),
+        check="runs", status=status, reason=_text(error.message), hint=_text(error.hint),
         evidence={"kind": type(error).__name__, **evidence},
     )  # fmt: skip
 

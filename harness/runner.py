@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
@@ -13,9 +14,15 @@ from harness.backends.base import Backend
 from harness.checks import judge, only_by_probes, probes_for
 from harness.config import MilestoneConfig
 from harness.costs import count as count_cost
-from harness.errors import ConfigError, JobError, JobNotRunError
+from harness.errors import (
+    ConfigError,
+    JobCrashedError,
+    JobError,
+    JobNotRunError,
+    NotSupportedError,
+)
 from harness.faults import planted
-from harness.preparation import prepare
+from harness.preparation import not_offered, prepare
 from harness.probes.models.specimen import Specimen
 from harness.probes.runs.short_run import Watched
 from harness.probes.runs.whole import WholeTraining
@@ -30,7 +37,8 @@ from harness.watches.checkpoints import doubling
 class Job:
     """One training run: all that a process needs to know, small and picklable.
 
-    `probes` look at the model before it is trained, or afterwards at all that its training did.
+    `backend` is what `backends.load` finds it by in any process. `probes` look at the model before
+    it is trained, or afterwards at all that its training did.
     `checks` names those to judge by, all when None. `fault` is a planted bug. `checkpoints` are
     the steps that leave fingerprints, counted from 0; None for 0, 1, 2, 4, 8, ... and the last.
     """
@@ -87,13 +95,31 @@ def plan(
 def rehearse(job: Job) -> ConfigError | None:
     """Send two examples through a milestone: what is wrong with its config, if anything.
 
+    Raises NotSupportedError where the engine lacks what it names, and JobCrashedError where the
+    config is right, as the harness's own engine takes it, and this engine does not.
     Runs in a process of its own like `execute`: an engine may hang or die in any layer.
     """
+    engine = backends.load(job.backend)
     try:
-        prepare(job.config, backends.load(job.backend))
+        prepare(job.config, engine)
     except ConfigError as error:
-        return error
+        if engine.name == backends.VOCABULARY or not _is_right(job.config):
+            return error
+        raise JobCrashedError(
+            f"the engine {engine.name} does not take it: {error.problems[0]}",
+            "The config is right, as the harness's own engine takes it.",
+            traceback.format_exc(),
+        ) from error
     return None
+
+
+def _is_right(config: MilestoneConfig) -> bool:
+    """Whether the harness's own engine can train it."""
+    try:
+        prepare(config, backends.load(backends.VOCABULARY))
+    except (ConfigError, NotSupportedError):
+        return False
+    return True
 
 
 def execute(job: Job) -> RunRecord:
@@ -123,7 +149,9 @@ def execute(job: Job) -> RunRecord:
 def examine_engine(job: EngineJob) -> EngineRecord:
     """Probe an engine apart from any milestone; runs the same in any process."""
     with planted(job.fault, job.backend) as ground:
-        return EngineRecord(job.backend, probes.examine("engine", job.probes, ground.backend))
+        backend = ground.backend
+        probed = probes.examine("engine", job.probes, backend)
+        return EngineRecord(backend.name, probed, not_offered(backend))
 
 
 def run(
@@ -167,4 +195,5 @@ def _outcome(job: Job, future: Future[RunRecord]) -> Outcome:
 
 def without_verdict(job: Job, error: JobError) -> Outcome:
     """The outcome of a job that came to nothing, and why."""
-    return Outcome(job, failed_result(job.config, job.seed, job.backend, error))
+    backend = backends.load(job.backend).name
+    return Outcome(job, failed_result(job.config, job.seed, backend, error))

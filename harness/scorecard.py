@@ -26,10 +26,12 @@ from harness.provenance import Provenance
 from harness.record import RunRecord
 
 SCHEMA_NAME = "harness.scorecard"
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 FILE_NAME = "scorecard.json"
 CURVES_NAME = "curves.npz"
 Status = Literal["pass", "fail", "error"]
+# Of one milestone: "unsupported" is one that names what the chosen backend lacks.
+ResultStatus = Literal["pass", "fail", "error", "unsupported"]
 VerdictStatus = Literal["pass", "fail", "error", "skip"]
 
 
@@ -108,7 +110,9 @@ class Result(_Model):
     year: int
     seed: int
     backend: str
-    status: Status
+    status: ResultStatus
+    # What the backend lacks of it, such as "layer Conv2d"; only where it is not supported.
+    lacks: list[str] = []
     verdicts: list[VerdictRow]
     parameters: list[ParameterRow] = []
     tensors: Tensors
@@ -137,6 +141,8 @@ class EngineResult(_Model):
 
     backend: str
     status: Status
+    # What the checks know and the engine does not offer: they judged it without.
+    lacks: list[str] = []
     verdicts: list[VerdictRow]
     seconds: dict[str, float] = {}
 
@@ -173,11 +179,14 @@ def assemble(
 
 
 def overall(statuses: Iterable[str]) -> Status:
-    """pass only if some were judged and all pass; a failure counts before an error."""
+    """pass only if some were judged and all pass; a failure counts before an error.
+
+    What is not supported did not pass, and that is known: it counts like a failure.
+    """
     found = set(statuses) - {"skip"}
     if found == {"pass"}:
         return "pass"
-    return "fail" if "fail" in found else "error"
+    return "fail" if found & {"fail", "unsupported"} else "error"
 
 
 def to_json(scorecard: Scorecard) -> str:
@@ -248,8 +257,9 @@ def load_curves(path: Path) -> dict[str, np.ndarray]:
 
 # From version n to n + 1. Older scorecards are read through these, one after the other.
 # Version 2 added `engine`, `uses`, `explanation` and checks that were not run, version 3 `dtype`,
-# `layers`, `cost`, `stage` and the settings of configs; all have defaults.
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: dict, 2: dict}
+# `layers`, `cost`, `stage` and the settings of configs, version 4 the status "unsupported", `lacks`
+# and the backend's version; all have defaults.
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: dict, 2: dict, 3: dict}
 
 
 def load(path: Path) -> Scorecard:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -11,10 +11,18 @@ from pathlib import Path
 from typing import TypeVar
 
 from harness import backends, config
-from harness.backends.base import Backend
+from harness.backends.base import Backend, shown_path
 from harness.checks import chosen, judge_engine, probes_for
 from harness.config import MilestoneConfig
-from harness.errors import ConfigError, JobError, Problem, UsageError
+from harness.errors import (
+    BackendError,
+    ConfigError,
+    HarnessError,
+    JobError,
+    NotSupportedError,
+    Problem,
+    UsageError,
+)
 from harness.executors import IsolatedExecutor
 from harness.explaining import explain
 from harness.explanation import Explanation
@@ -80,7 +88,9 @@ def run_session(
     cannot be met. `on_start` hears how many jobs there are, `on_outcome` of each.
     """
     names = chosen(request.checks, request.skip)
-    configs = _load_all(request.names, backends.load(request.backend), request.changes)
+    asked, request = request, replace(request, backend=backends.located(request.backend))
+    engine = load_backend(request.backend, request.timeout)
+    configs = _load_all(request.names, engine, request.changes)
     if request.explain is not None and len(configs) != 1:
         raise UsageError(
             f"--explain needs one milestone, got {len(configs)}",
@@ -93,7 +103,9 @@ def run_session(
     scorecard = assemble(
         [outcome.result for outcome in ran.outcomes],
         gather(
-            backend=request.backend,
+            backend=engine.name,
+            backend_version=engine.version,
+            backend_from="" if asked.backend == backends.VOCABULARY else asked.backend,
             seeds=request.seeds,
             configs={each.name: each.digest for each in configs},
             data=data,
@@ -105,6 +117,28 @@ def run_session(
     )
     records = [outcome.record for outcome in ran.outcomes if outcome.record is not None]
     return Finished(scorecard, save(scorecard, records, request.out), ran.interrupted)
+
+
+def load_backend(name: str, timeout: float | None) -> Backend:
+    """The backend of that name; one from elsewhere is imported in a process of its own first.
+
+    Raises BackendError for one that does not survive that: it would take this process along.
+    """
+    if not backends.is_shipped(name):
+        executor = IsolatedExecutor(1, timeout)
+        try:
+            died = executor.submit(_try_to_load, name).exception()
+        finally:
+            executor.shutdown(cancel_futures=True)
+        if isinstance(died, JobError):
+            shown = shown_path(name)
+            raise BackendError(f"{shown}: while it was imported, {died.message}", died.hint)
+    return backends.load(name)
+
+
+def _try_to_load(name: str) -> None:
+    with suppress(HarnessError):  # raised again where it is loaded for good
+        backends.load(name)
 
 
 def prepared(names: Sequence[str], backend: str, changes: Sequence[str] = ()) -> list[Outline]:
@@ -184,7 +218,7 @@ def _run(
     explained: Explanation | None = None
     try:
         broken = _rehearse(jobs, executor)
-        explained = _explain(jobs[0], request.explain, executor)
+        explained = _explain(jobs[0], request.explain, executor, broken)
         open_folder(request.out)
         on_start(len(jobs))
         looked = executor.submit(examine_engine, engine_job) if engine_job.probes else None
@@ -210,13 +244,17 @@ def _run(
     return _Ran(ordered, _engine(looked, jobs), interrupted)
 
 
-def _explain(job: Job, label: str | None, executor: Executor) -> Explanation | None:
+def _explain(
+    job: Job, label: str | None, executor: Executor, broken: Mapping[str, JobError]
+) -> Explanation | None:
     """How a tensor gets its gradient, looked at before anything is trained.
 
     Raises UsageError when the milestone has no such tensor.
     """
     if label is None:
         return None
+    if isinstance(lacks := broken.get(job.config.name), NotSupportedError):
+        return Explanation(label, problem=lacks.message)
     future = executor.submit(explain, job, label)
     error = future.exception()
     if isinstance(error, JobError):
@@ -236,7 +274,7 @@ def _engine(looked: Future[EngineRecord] | None, jobs: Sequence[Job]) -> EngineR
         return engine_result(looked.result(), judge_engine(looked.result(), jobs[0].checks))
     if not isinstance(error, JobError):
         raise error
-    return failed_engine_result(jobs[0].backend, error)
+    return failed_engine_result(backends.load(jobs[0].backend).name, error)
 
 
 def _rehearse(jobs: Sequence[Job], executor: Executor) -> dict[str, JobError]:

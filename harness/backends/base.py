@@ -20,7 +20,7 @@ Parameter = Any
 EngineTensor = Any
 Optimizer = Any
 Factory = Callable[..., Any]
-Step = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, ...]]
+Step = Callable[..., tuple[np.ndarray, ...]]
 
 
 @dataclass(frozen=True)
@@ -194,11 +194,13 @@ class Backend(ABC):
                 if gradient is not None:
                     self.set_gradient(parameter, gradient * (max_norm / (norm + 1e-6)))
 
-    def replayed(self, step: Step, parameters: Sequence[Parameter]) -> Step:
+    def replayed(
+        self, step: Step, parameters: Sequence[Parameter], sends_gradients: bool = True
+    ) -> Step:
         """The same step, faster once it was seen; the step itself where there is no such way.
 
-        `step` takes a batch as arrays, leaves gradients with these parameters, and returns
-        arrays. Nothing but the numbers of the batch and of the parameters will change.
+        `step` takes the arrays of a batch and returns arrays; it leaves gradients with these
+        parameters if it `sends_gradients`. Only the numbers in all these will change.
         """
         return step
 

@@ -70,8 +70,10 @@ class NumpyBackend(Backend):
     def gradient(self, tensor: Tensor) -> np.ndarray | None:
         return tensor.grad
 
-    def replayed(self, step: Step, parameters: Sequence[Tensor]) -> Step:
-        return Replayed(step, parameters)
+    def replayed(
+        self, step: Step, parameters: Sequence[Tensor], sends_gradients: bool = True
+    ) -> Step:
+        return Replayed(step, parameters, sends_gradients)
 
     def keep_gradient(self, tensor: Tensor) -> None:
         tensor.requires_grad = True

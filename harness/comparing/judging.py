@@ -25,6 +25,8 @@ from harness.comparison import (
 from harness.on_record import Json
 from harness.scorecard import Result
 
+_WORDS = {"unsupported": "NOT SUPPORTED"}
+
 
 @dataclass(frozen=True)
 class _Findings:
@@ -237,5 +239,5 @@ def _one_sided_milestone(side: Side, name: str, verdict: Verdict) -> MilestoneCo
         title=first.title,
         year=first.year,
         verdict=verdict,
-        headline=f"only {side.source.name} has it: {first.status} there",
+        headline=f"only {side.source.name} has it: {_WORDS.get(first.status, first.status)} there",
     )

@@ -51,7 +51,8 @@ def samples_of(base: Side, head: Side, milestone: str) -> Samples:
     """The samples of all seeds that both sides trained to a result."""
     one, other = base.results(milestone), head.results(milestone)
     common = sorted(one.keys() & other.keys())
-    dropped = [s for s in common if "error" in (one[s].status, other[s].status)]
+    nothing = {"error", "unsupported"}
+    dropped = [s for s in common if nothing & {one[s].status, other[s].status}]
     seeds = [seed for seed in common if seed not in dropped]
     ours = [_run(base, one[seed]) for seed in seeds]
     theirs = [_run(head, other[seed]) for seed in seeds]

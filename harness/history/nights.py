@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+_WORDS = {"unsupported": "NOT SUPPORTED"}
+
 
 @dataclass(frozen=True)
 class Point:
@@ -28,6 +30,11 @@ class Point:
     seconds: float | None
     cause: str = ""
     check: str = ""
+
+    @property
+    def word(self) -> str:
+        """Its status for people: "pass", "FAIL", "NOT SUPPORTED"."""
+        return "pass" if self.status == "pass" else _WORDS.get(self.status, self.status.upper())
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from harness.scorecard import (
     SCHEMA_NAME,
     SCHEMA_VERSION,
     UPGRADES,
+    ResultStatus,
     Status,
     VerdictStatus,
     overall,
@@ -60,7 +61,7 @@ class _Loss(TypedDict):
 class _Result(TypedDict):
     __pydantic_config__ = _STRICT  # type: ignore[misc]
     milestone: str
-    status: Status
+    status: ResultStatus
     verdicts: list[_Verdict]
     accuracy: _Accuracy
     loss: _Loss
@@ -191,8 +192,11 @@ def _point(results: Sequence[_Result]) -> Point:
     first = results[0]
     accuracies = [result["accuracy"].get("held_out") for result in results]
     known = [value for value in accuracies if value is not None]
-    status = overall([result["status"] for result in results])
-    check, cause = _first_bad([result for result in results if result["status"] == status])
+    found = {result["status"] for result in results}
+    status = "unsupported" if found == {"unsupported"} else overall(found)
+    check, cause = _first_bad(
+        [each for each in results if overall([each["status"]]) == overall(found)]
+    )
     return Point(
         status=status,
         seeds=len(results),

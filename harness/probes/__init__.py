@@ -8,6 +8,7 @@ gives Measurements; the file's name is the probe's name.
 from __future__ import annotations
 
 import traceback
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from pkgutil import iter_modules
@@ -43,7 +44,9 @@ def examine(kind: str, names: Sequence[str], subject: Any) -> Probed:
         measure: Measure = import_module(f"{__name__}.{kind}.{name}").measure
         start = perf_counter()
         try:
-            with np.errstate(all="ignore"):  # what overflows is measured, not printed
+            # What overflows is measured, and what an engine warns of is no user's concern.
+            with np.errstate(all="ignore"), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
                 probed.measured[name] = list(measure(subject))
         except NotMeasurableError as reason:
             probed.unmeasurable[name] = str(reason)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from harness.reports.escapes import one_line
-from harness.reports.summary import is_whole, lines
+from harness.reports.summary import NOT_SUPPORTED, is_whole, lines
 from harness.scorecard import Scorecard
 
 _COLOURS = {"pass": "brightgreen", "fail": "red", "error": "orange"}
@@ -20,6 +20,8 @@ def render(scorecard: Scorecard) -> str:
     """
     summed = lines(scorecard)
     message = f"{sum(line.passed for line in summed)} of {len(summed)} pass"
+    if lacking := sum(line.verdict == NOT_SUPPORTED for line in summed):
+        message += f", {lacking} not supported"
     if scorecard.engine and scorecard.engine.status != "pass":
         message += ", engine fails" if scorecard.engine.status == "fail" else ", engine unchecked"
     colour = _COLOURS[scorecard.status] if summed else "lightgrey"

@@ -12,16 +12,22 @@ from harness.scorecard import VerdictRow
 
 
 def run_again(
-    milestone: str, *words: str, changes: Iterable[str] = (), cause: VerdictRow | None = None
+    milestone: str,
+    *words: str,
+    backend: str = "",
+    changes: Iterable[str] = (),
+    cause: VerdictRow | None = None,
 ) -> str:
     """Such as "harness run cnn --seed 3", for a shell; `words` are options behind the name.
 
+    `backend` is what --backend was given, "" for the harness's own engine.
     A milestone that is not shipped was given as a file: it is named by one of its name.
     """
     name = milestone if _is_shipped(milestone) else f"{milestone}.yaml"
     settings = [word for change in changes for word in ("--set", change)]
     limit = _limit(cause) if cause else []
-    return shlex.join(["harness", "run", name, *words, *limit, *settings])
+    engine = ["--backend", backend] if backend else []
+    return shlex.join(["harness", "run", name, *engine, *words, *limit, *settings])
 
 
 def _is_shipped(milestone: str) -> bool:

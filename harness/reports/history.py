@@ -101,7 +101,7 @@ def _print_overview(
     for name, nights in shown.items():
         night, point = nights[-1]
         is_last = night is last
-        word = _word(point) if is_last else "not run"
+        word = point.word if is_last else "not run"
         table.add_row(
             Text(one_line(name)),
             Text(word, style=_style(point) if is_last else ""),
@@ -165,7 +165,7 @@ def _nights_table(nights: _Nights) -> Table:
             Text(one_line(night.number)),
             night.created[:10],
             Text(one_line((night.commit or "-")[:7]) + "*" * night.dirty),
-            Text(_word(point), style=_style(point)),
+            Text(point.word, style=_style(point)),
             f"{_share(point.accuracy)} ({_share(point.lowest)})",
             _number(point.steps_to_target),
             _number(point.loss),
@@ -297,10 +297,6 @@ def _print_wrapped(console: Console, text: str, style: str = "", start: str = "\
     console.print(start, end="")
     for line in lines:
         console.print(Text(line, style=style))
-
-
-def _word(point: Point) -> str:
-    return point.status if point.status == "pass" else point.status.upper()
 
 
 def _style(point: Point) -> str:

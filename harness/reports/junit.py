@@ -67,7 +67,7 @@ def _properties(scorecard: Scorecard) -> dict[str, str]:
     known = {
         "commit": provenance.commit or "",
         "uncommitted changes": "yes" if provenance.dirty else "",
-        "backend": provenance.backend,
+        "backend": f"{provenance.backend} {provenance.backend_version}".strip(),
         "python": provenance.python,
         "numpy": provenance.numpy,
         "cpu": provenance.cpu,

@@ -66,8 +66,14 @@ def _command(failure: Failure, scorecard: Scorecard) -> list[str]:
     if not shown.seeds or is_not_run(failure.cause):
         return []
     seed = ["--seed", str(shown.seeds[0])] if shown.seeds[0] else []
-    changes = scorecard.provenance.modified
-    command = run_again(shown.milestone, *seed, changes=changes, cause=shown.cause)
+    source = scorecard.provenance
+    command = run_again(
+        shown.milestone,
+        *seed,
+        backend=source.backend_from,
+        changes=source.modified,
+        cause=shown.cause,
+    )
     return [f"To see it: {code(command, 1000)}"]
 
 
@@ -87,7 +93,8 @@ def _origin(scorecard: Scorecard) -> str:
     origin = scorecard.provenance
     commit = f"commit {origin.commit[:12]}" if origin.commit else "no commit"
     dirty = " with uncommitted changes" if origin.dirty else ""
+    engine = f"{origin.backend} {origin.backend_version}, " if origin.backend_from else ""
     return markdown(
-        f"{commit}{dirty}, Python {origin.python}, numpy {origin.numpy}, {origin.cpu}, "
+        f"{engine}{commit}{dirty}, Python {origin.python}, numpy {origin.numpy}, {origin.cpu}, "
         f"{scorecard.created}"
     )

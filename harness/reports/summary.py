@@ -8,18 +8,24 @@ from statistics import median
 from typing import Literal
 
 from harness.checks.base import NOT_ASKED_FOR, NOT_PROBED
-from harness.errors import JobNotRunError
+from harness.errors import JobNotRunError, NotSupportedError
 from harness.reports.escapes import listed
-from harness.scorecard import Result, Scorecard, VerdictRow
+from harness.scorecard import EngineResult, Result, Scorecard, VerdictRow
 
 Tone = Literal["good", "bad", "open"]
 # Names of milestones with one cause that are told; the others are counted.
 _NAMED = 5
+# Names of one kind that an engine lacks and that are told.
+_LACKING = 6
+NOT_SUPPORTED = "NOT SUPPORTED"
 
 
 @dataclass(frozen=True)
 class Line:
-    """One milestone over all its seeds, in words; "open" is one that was not run to its end."""
+    """One milestone over all its seeds, in words.
+
+    "open" is one that was not run to its end, or that the backend does not support.
+    """
 
     milestone: str
     year: int
@@ -81,7 +87,7 @@ def _line(results: Sequence[Result]) -> Line:
     passed = sum(result.status == "pass" for result in results)
     first_loss = _middle([result.loss.first for result in results])
     last_loss = _middle([result.loss.last for result in results])
-    judged = [result.tensors for result in results if result.status != "error"]
+    judged = [result.tensors for result in results if result.status in ("pass", "fail")]
     with_gradient = min((tensors.with_gradient for tensors in judged), default="-")
     moved = min((tensors.moved for tensors in judged), default="-")
     return Line(
@@ -101,9 +107,12 @@ def _line(results: Sequence[Result]) -> Line:
 def _verdict(results: Sequence[Result], passed: int) -> str:
     ran = [result for result in results if not why_not_run(result)]
     statuses = {result.status for result in ran}
-    word = "FAIL" if "fail" in statuses else "ERROR" if "error" in statuses else "pass"
     if not ran:
         return "not run"
+    if statuses == {"unsupported"}:
+        return NOT_SUPPORTED
+    is_bad = statuses & {"fail", "unsupported"}
+    word = "FAIL" if is_bad else "ERROR" if "error" in statuses else "pass"
     if len(ran) < len(results):
         return f"{word} {passed}/{len(ran)}, {len(results) - len(ran)} not run"
     return f"{word} {passed}/{len(results)} seeds" if len(results) > 1 else word
@@ -113,11 +122,12 @@ def _tone(results: Sequence[Result]) -> Tone:
     not_passed = [result for result in results if result.status != "pass"]
     if not not_passed:
         return "good"
-    return "open" if all(map(why_not_run, not_passed)) else "bad"
+    is_open = (bool(why_not_run(each)) or each.status == "unsupported" for each in not_passed)
+    return "open" if all(is_open) else "bad"
 
 
 def _seconds(results: Sequence[Result]) -> str:
-    if all(map(why_not_run, results)):
+    if all(why_not_run(each) or each.status == "unsupported" for each in results):
         return "-"
     return f"{sum(sum(result.seconds.values()) for result in results):.2f} s"
 
@@ -215,6 +225,11 @@ def is_not_run(verdict: VerdictRow) -> bool:
     return verdict.evidence.get("kind") == JobNotRunError.__name__
 
 
+def is_not_supported(verdict: VerdictRow) -> bool:
+    """Whether this is no failure of the engine's: it lacks what the milestone names."""
+    return verdict.evidence.get("kind") == NotSupportedError.__name__
+
+
 def why_not_run(result: Result) -> str:
     """Why the job of a result never started; "" where it did."""
     first = next(iter(result.verdicts), None)
@@ -230,7 +245,9 @@ def headline(scorecard: Scorecard) -> str:
 def _passed(scorecard: Scorecard) -> str:
     summed = lines(scorecard)
     passed = sum(line.passed for line in summed)
+    lacking = sum(line.verdict == NOT_SUPPORTED for line in summed)
     text = f"{passed} of {len(summed)} milestones pass"
+    text += f", {lacking} not supported" if lacking else ""
     if scorecard.engine is None or scorecard.engine.status == "pass":
         return text
     word = "fails its own checks" if scorecard.engine.status == "fail" else "could not be checked"
@@ -259,10 +276,23 @@ def not_run(scorecard: Scorecard) -> list[str]:
         for verdict in verdicts:
             if verdict.status == "skip" and verdict.reason != NOT_PROBED:
                 found.setdefault(verdict.reason, {}).setdefault(verdict.check, []).append(name)
-    return [_not_run_sentence(reason, where) for reason, where in found.items()]
+    told = [_not_run_sentence(reason, where) for reason, where in found.items()]
+    if scorecard.engine and scorecard.engine.lacks:
+        told.append(_lacking_sentence(scorecard.engine))
+    return told
 
 
 def _not_run_sentence(reason: str, where: dict[str, list[str]]) -> str:
     places = dict.fromkeys(name for names in where.values() for name in names)
     on = "" if reason == NOT_ASKED_FOR else f" on {', '.join(places)}"
     return f"{', '.join(where)}{on} ({reason})"
+
+
+def _lacking_sentence(engine: EngineResult) -> str:
+    """What the checks of the engine could not look at, kind by kind."""
+    kinds: dict[str, list[str]] = {}
+    for each in engine.lacks:
+        kind, _, name = each.partition(" ")
+        kinds.setdefault(kind, []).append(name)
+    told = [f"{kind} {listed(names, _LACKING)}" for kind, names in kinds.items()]
+    return f"checks of the engine on {'; '.join(told)} ({engine.backend} does not offer them)"

@@ -19,6 +19,7 @@ from harness.reports.summary import (
     failures,
     headline,
     is_not_run,
+    is_not_supported,
     lines,
     not_run,
     place_of,
@@ -76,11 +77,14 @@ def _table(scorecard: Scorecard) -> Table:
 
 
 def _print_failure(console: Console, failure: Failure) -> None:
-    word = "FAIL" if failure.cause.status == "fail" else "ERROR"
-    word = "NOT RUN" if is_not_run(failure.cause) else word
+    cause = failure.cause
+    word = "FAIL " if cause.status == "fail" else "ERROR "
+    if is_not_supported(cause):
+        word = ""  # its reason begins with these words
+    word = "NOT RUN " if is_not_run(cause) else word
     console.print()
-    style = _STYLES["open" if is_not_run(failure.cause) else "bad"]
-    _print_wrapped(console, f"{word} {failure.where}: {failure.cause.reason}", style)
+    style = _STYLES["open" if is_not_run(cause) or is_not_supported(cause) else "bad"]
+    _print_wrapped(console, f"{word}{failure.where}: {cause.reason}", style)
     if (place := place_of(failure.cause)) and place not in failure.cause.reason:
         _print_wrapped(console, f"     at {place}", "")
     if failure.cause.hint:

@@ -49,6 +49,13 @@ def _steps(context: click.Context, option: click.Parameter, text: str) -> tuple[
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="The first seed."
 )
+@click.option(
+    "--backend",
+    metavar="NAME",
+    default="numpy",
+    show_default=True,
+    help="The engine: a name of `harness backend list`, a dotted module or a .py file.",
+)
 @jobs_option("How many processes train at once.")
 @timeout_option(600.0, "one training")
 @click.option(
@@ -85,6 +92,7 @@ def run(
     everything: bool,
     seeds: int,
     seed: int,
+    backend: str,
     jobs: int | None,
     timeout: float,
     changes: tuple[str, ...],
@@ -109,6 +117,7 @@ def run(
         out=out,
         seeds=range(seed, seed + seeds),
         jobs=jobs or cpus(),
+        backend=backend,
         timeout=timeout,
         changes=changes,
         fail_fast=fail_fast,

@@ -68,10 +68,18 @@ class GradientWatch:
 
     def _norm(self, block: np.ndarray) -> np.ndarray:
         """Euclidean norm per row and tensor."""
-        norms = np.empty((len(block), len(self._slices)))
-        for column, place in enumerate(self._slices):
-            norms[:, column] = _squares(block[:, place])
-        return np.asarray(np.sqrt(norms))
+        squares = np.empty((len(block), len(self._slices)), block.dtype)
+        with np.errstate(all="ignore"):
+            for column, place in enumerate(self._slices):
+                np.vecdot(block[:, place], block[:, place], out=squares[:, column])
+            wide = squares.astype(np.float64)
+            # What float32 would lose; of no other row, as norms must not hang on neighbours.
+            odd = (squares < _TINY) | ~np.isfinite(squares)
+            for column in np.flatnonzero(odd.any(axis=0)):
+                rows = odd[:, column]
+                numbers = block[rows, self._slices[column]].astype(np.float64)
+                wide[rows, column] = np.vecdot(numbers, numbers)
+        return np.asarray(np.sqrt(wide))
 
     def finish(self) -> tuple[np.ndarray, np.ndarray]:
         """(gradient_norm, movement), each (steps, tensors); NaN where no gradient arrived.
@@ -84,14 +92,3 @@ class GradientWatch:
             return np.zeros((0, len(self._slices))), np.zeros((0, len(self._slices)))
         return np.concatenate(self._norms), np.concatenate(self._moves)
 
-
-def _squares(rows: np.ndarray) -> np.ndarray:
-    """Sum of squares of each row, in float64 where float32 would lose it."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        squares: np.ndarray = np.vecdot(rows, rows)
-        odd = (squares < _TINY) | ~np.isfinite(squares)
-        if odd.any():  # only these rows: the others' norms must not hang on their neighbours
-            squares = squares.astype(np.float64)
-            wide = rows[odd].astype(np.float64)
-            squares[odd] = np.vecdot(wide, wide)
-    return squares

@@ -14,6 +14,7 @@ from harness.errors import (
     JobCrashedError,
     JobError,
     JobTimeoutError,
+    NotSupportedError,
     Problem,
     did_you_mean,
 )
@@ -45,7 +46,8 @@ def test_error_survives_pickling(kind: type[HarnessError]) -> None:
 
 @pytest.mark.parametrize("kind", CLASSES)
 def test_error_knows_its_exit_code(kind: type[HarnessError]) -> None:
-    assert kind.exit_code == (3 if issubclass(kind, JobError) else 2)
+    without_verdict = issubclass(kind, JobError) and kind is not NotSupportedError
+    assert kind.exit_code == (1 if kind is NotSupportedError else 3 if without_verdict else 2)
 
 
 @pytest.mark.parametrize("kind", CLASSES)

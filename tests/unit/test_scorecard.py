@@ -175,7 +175,7 @@ def test_json_is_strict_and_has_the_promised_keys(mixed: Scorecard) -> None:
 
     data = json.loads(to_json(mixed), parse_constant=refuse)
     assert list(data) == ["schema", "created", "status", "provenance", "engine", "results"]
-    assert data["schema"] == "harness.scorecard/3"
+    assert data["schema"] == "harness.scorecard/4"
     promised = {"milestone", "seed", "backend", "status", "verdicts", "parameters", "accuracy",
                 "loss", "steps", "seconds"}  # fmt: skip
     for result in data["results"]:
@@ -289,7 +289,7 @@ def test_newer_scorecard_is_refused_with_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(ScorecardError) as caught:
         load(write(tmp_path, schema="harness.scorecard/99"))
     assert str(caught.value).endswith(
-        "scorecard.json was written by a newer harness (schema 99, known up to 3)"
+        "scorecard.json was written by a newer harness (schema 99, known up to 4)"
     )
     assert caught.value.hint == "Update the harness to read it."
 
@@ -318,8 +318,29 @@ def test_scorecard_of_version_1_is_read_as_one_that_did_not_look_at_the_engine(
         del result["uses"], result["probe_seconds"]
     (file / "scorecard.json").write_text(json.dumps(data), encoding="utf-8")
     card = load(file)
-    assert (card.schema_, card.engine) == ("harness.scorecard/3", None)
+    assert (card.schema_, card.engine) == ("harness.scorecard/4", None)
     assert [result.uses for result in card.results] == [[] for _ in card.results]
+
+
+def test_scorecard_of_version_3_is_read_as_one_in_which_all_was_supported(tmp_path: Path) -> None:
+    file = write(tmp_path, schema="harness.scorecard/3")
+    data = json.loads((file / "scorecard.json").read_text(encoding="utf-8"))
+    del data["provenance"]["backend_version"], data["provenance"]["backend_from"]
+    for result in data["results"]:
+        del result["lacks"]
+    (file / "scorecard.json").write_text(json.dumps(data), encoding="utf-8")
+    card = load(file)
+    assert (card.schema_, card.provenance.backend_version) == ("harness.scorecard/4", "")
+    assert [result.lacks for result in card.results] == [[] for _ in card.results]
+
+
+@pytest.mark.parametrize(
+    ("statuses", "right"),
+    [(["pass", "unsupported"], "fail"), (["unsupported"], "fail"),
+     (["unsupported", "error"], "fail"), (["pass", "error"], "error")],
+)  # fmt: skip
+def test_what_is_not_supported_counts_like_a_failure(statuses: list[str], right: str) -> None:
+    assert module.overall(statuses) == right
 
 
 def test_every_older_version_has_its_upgrade() -> None:

@@ -5,12 +5,12 @@ Each case has a closed form. Engines without ops are looked at through a layer a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 
 from harness.backends.base import Backend
-from harness.measurement import Measurement
+from harness.measurement import Measurement, NotMeasurableError
 from harness.probes.comparing import compared
 from harness.probes.counting import counted
 from harness.probes.runs.optimizer_manners import takes
@@ -34,23 +34,25 @@ Case = Callable[[Backend], Iterable[Measurement]]
 
 def measure(backend: Backend) -> Iterator[Measurement]:
     """Rows for uses within one graph, for several passes, and for what a pass leaves alone."""
-    yield from _guarded(layer_used_twice, backend)
-    yield from _guarded(_half_batches, backend)
+    for case in OF_LAYERS.values():
+        yield from _guarded(case, backend)
     if has_arithmetic(backend):
         once = list(_guarded(used_once, backend))
         yield from once
         if all(row.error <= ROUNDED for row in once):  # else the rest would only say it again
-            for case in (
-                used_often, _in_the_middle, _passes, _not_finite, _two_outputs, _bystanders,
-                _clipped, _after_no_grad, _with_optimizer,
-            ):  # fmt: skip
+            for case in (*OF_ARITHMETIC.values(), *OF_OPTIMIZERS.values()):
                 yield from _guarded(case, backend)
 
 
 def _guarded(case: Case, backend: Backend) -> Iterator[Measurement]:
-    """The rows of a case; one that raises stops none of the others."""
+    """The rows of a case; one that raises stops none of the others.
+
+    Nothing where the engine cannot tell, as one may that keeps no gradients inside a model.
+    """
     try:
         yield from case(backend)
+    except NotMeasurableError:
+        return
     except Exception as error:  # a broken engine may raise anything
         yield crashed(TAPE, " ".join((case.__doc__ or "").split()).rstrip("."), error)
 
@@ -176,6 +178,8 @@ def _clipped(backend: Backend) -> Iterator[Measurement]:
 
 def _after_no_grad(backend: Backend) -> Iterator[Measurement]:
     """Nothing arrives from inside no_grad, and everything after it, however it was left."""
+    if type(backend).no_grad is Backend.no_grad:
+        raise NotMeasurableError(f"{backend.name} has no way to want no gradients")
     mul = backend.namespace.ops["mul"]
     a, b, g = numbers(3, seed=4)
     leaves = {"x": backend.leaf(a), "y": backend.leaf(b)}
@@ -220,3 +224,21 @@ def _with_optimizer(backend: Backend) -> Iterator[Measurement]:
             optimizer.step()
             yield from rows(backend, f"x * y after step {step} of {name}", leaves, right, name)
             optimizer.zero_grad()
+
+
+# By name, cases that need layers, ops, or ops and optimizers; after `used_once`.
+OF_LAYERS: Mapping[str, Case] = {
+    "layer_used_twice": layer_used_twice,
+    "half_batches": _half_batches,
+}
+OF_ARITHMETIC: Mapping[str, Case] = {
+    "used_often": used_often,
+    "in_the_middle": _in_the_middle,
+    "passes": _passes,
+    "not_finite": _not_finite,
+    "two_outputs": _two_outputs,
+    "bystanders": _bystanders,
+    "clipped": _clipped,
+    "after_no_grad": _after_no_grad,
+}
+OF_OPTIMIZERS: Mapping[str, Case] = {"with_optimizer": _with_optimizer}

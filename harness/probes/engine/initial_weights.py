@@ -85,12 +85,13 @@ def measure(backend: Backend) -> Iterator[Measurement]:
     """Rows for each type of layer, one after the other."""
     for kind, factory in backend.namespace.layers.items():
         try:
-            yield from _of_layer(backend, kind, factory)
+            yield from of_layer(backend, kind, factory)
         except Exception as error:  # a broken engine may raise anything
             yield crashed(kind, "building it", error)
 
 
-def _of_layer(backend: Backend, kind: str, factory: Factory) -> Iterator[Measurement]:
+def of_layer(backend: Backend, kind: str, factory: Factory) -> Iterator[Measurement]:
+    """Rows for one type of layer; nothing where there is nothing to draw."""
     if kind in CONSTANT:
         yield from _constants(backend, kind, factory)
     elif kind in SIZES:

@@ -74,6 +74,14 @@ def measure(backend: Backend, seed: int = 0) -> Iterator[Measurement]:
     yield from others
 
 
+def rows_of(backend: Backend, trial: Trial, pool: Pool, turn: int) -> list[Measurement]:
+    """The rows of one trial by itself; raises what the engine raises."""
+    rows = list(_Measured(backend, trial, pool, turn)._rows()) if trial.varied else []
+    if all(row.error <= AGREES for row in rows):
+        return rows
+    return placed(rows, backward_place(backend, trial))
+
+
 def _passing_on(backend: Backend, rows: Sequence[Measurement]) -> Lead | None:
     """An op that gives what it is given, if these rows about it are right."""
     if not all(row.error <= AGREES for row in rows):

@@ -115,6 +115,11 @@ def _look(backend: Backend, trial: Trial, pool: Pool) -> Look:
     return Look(trial.subject, behaviour.shape, rows or [fine], is_unary=is_unary)
 
 
+def bad_rows_of(backend: Backend, trial: Trial, pool: Pool) -> list[Measurement]:
+    """A row for each thing that one trial does not leave alone; raises what the engine raises."""
+    return list(_Behaviour(backend, trial, pool).bad())
+
+
 class _Behaviour:
     """Two calls of one trial and one of another, and what they did to each other."""
 

@@ -6,7 +6,7 @@ In float64 without a graph, in float32 with one: in both ways that an engine is 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -45,14 +45,30 @@ def measure(backend: Backend, seed: int = 0) -> Iterator[Measurement]:
 
 def _outputs(backend: Backend, trial: Trial, way: int) -> Outputs | None:
     """What a trial gives, its inputs laid out in one of several ways; None if it may refuse."""
-    wide = [None if array is None else laid_out(array, way) for array in trial.arrays]
     try:
-        with backend.no_grad():
-            first = np.array(backend.array(trial.run(wide, ()).output))
-        recorded = trial.run(in_single(trial.arrays), trial.varied)
-        return first, np.array(backend.array(recorded.output))
+        return _both(backend, trial, way)
     except Exception as error:  # a broken engine may raise anything
         return None if trial.may_refuse else error
+
+
+def _both(backend: Backend, trial: Trial, way: int) -> tuple[np.ndarray, np.ndarray]:
+    wide = [None if array is None else laid_out(array, way) for array in trial.arrays]
+    with backend.no_grad():
+        first = np.array(backend.array(trial.run(wide, ()).output))
+    recorded = trial.run(in_single(trial.arrays), trial.varied)
+    return first, np.array(backend.array(recorded.output))
+
+
+def readings(backend: Backend, trial: Trial, way: int) -> list[list[Measurement]]:
+    """The rows of one trial under each right convention; raises what the engine raises."""
+    got = _both(backend, trial, way)
+    return [_rows(trial, got, convention) for convention in range(len(trial.oracles))]
+
+
+def misfit(rows: Iterable[Measurement]) -> float:
+    """How badly a convention fits these rows: the least is the engine's own."""
+    errors = (row.error for row in rows)
+    return sum(1.0 if math.isnan(error) else min(error, 1.0) for error in errors)
 
 
 def _best(backend: Backend, outputs: Sequence[tuple[Trial, Outputs]]) -> Iterator[Measurement]:
@@ -61,8 +77,7 @@ def _best(backend: Backend, outputs: Sequence[tuple[Trial, Outputs]]) -> Iterato
     least = math.inf
     for convention in range(max((len(trial.oracles) for trial, _ in outputs), default=0)):
         tried = [_rows(trial, got, convention) for trial, got in outputs]
-        errors = [row.error for rows in tried for row in rows]
-        total = sum(1.0 if math.isnan(error) else min(error, 1.0) for error in errors)
+        total = misfit(row for rows in tried for row in rows)
         if total < least:
             best, least = tried, total
         if total <= FITS:

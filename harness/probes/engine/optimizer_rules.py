@@ -54,7 +54,7 @@ VARIANTS = {"SGD": _SGD, "Adam": _ADAM, "AdamW": _ADAM}
 
 def measure(backend: Backend) -> Iterator[Measurement]:
     """Rows for each optimizer, option by option, and for clipping."""
-    wide, narrow = _Material.of(np.float64), _Material.of(np.float32)
+    wide, narrow = Material.of(np.float64), Material.of(np.float32)
     for name, factory in backend.namespace.optimizers.items():
         try:
             yield from _rules(backend, name, factory, wide, narrow)
@@ -65,25 +65,25 @@ def measure(backend: Backend) -> Iterator[Measurement]:
 
 
 def _rules(
-    backend: Backend, name: str, factory: Factory, wide: _Material, narrow: _Material
+    backend: Backend, name: str, factory: Factory, wide: Material, narrow: Material
 ) -> Iterator[Measurement]:
     """One optimizer with each of its options in float64, with most of them in float32."""
     known = [each for each in VARIANTS.get(name, []) if takes(factory, each)]
     for arguments in known:
-        yield from _steps(backend, name, factory, arguments, wide)
+        yield from of_options(backend, name, factory, arguments, wide)
     if known:
-        yield from _steps(backend, name, factory, max(known, key=len), narrow)
+        yield from of_options(backend, name, factory, max(known, key=len), narrow)
 
 
 @dataclass(frozen=True)
-class _Material:
+class Material:
     """What every optimizer is tried on: where the tensors start, and the gradients of each step."""
 
     values: list[np.ndarray]
     gradients: list[list[np.ndarray]]
 
     @classmethod
-    def of(cls, dtype: type[np.floating]) -> _Material:
+    def of(cls, dtype: type[np.floating]) -> Material:
         """Numbers around 1; in float32 as small as their gradients, which 1 would swallow."""
         rng = np.random.default_rng(1)
         sizes = SCALES if dtype == np.float32 else np.ones(len(SHAPES))
@@ -102,8 +102,8 @@ def _arrays(
     return [np.asarray(size * rng.standard_normal(shape), dtype) for size, shape in pairs]
 
 
-def _steps(
-    backend: Backend, name: str, factory: Factory, arguments: Arguments, material: _Material
+def of_options(
+    backend: Backend, name: str, factory: Factory, arguments: Arguments, material: Material
 ) -> Iterator[Measurement]:
     """The row of one optimizer with some options, and one of the rate if that never changes."""
     parameters = [backend.leaf(value.copy()) for value in material.values]

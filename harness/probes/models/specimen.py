@@ -58,7 +58,8 @@ class Specimen:
         model, training = self.model(), self.config.training
         x, _ = self.examples(2)
         trace = self.backend.trace(lambda: model(self.backend.tensor(x)))
-        ops = [event.places[0].function for event in trace.events if event.op] if trace else []
+        events = trace.events if trace else ()
+        ops = [event.places[0].function for event in events if event.op and event.places]
         types = [leaf.type for node in model.nodes for leaf in (node, *node.leaves())]
         return sorted({training.loss, training.optimizer, *types, *ops})
 
@@ -87,7 +88,13 @@ class Specimen:
     def outputs(self, model: Model, x: np.ndarray) -> np.ndarray:
         """The model's logits for x in its present mode, without a graph."""
         with self.backend.no_grad():
-            return self.backend.array(model(self.input(x)))
+            return self.backend.array(model(self._fitting(model, x)))
+
+    def _fitting(self, model: Model, x: np.ndarray) -> EngineTensor:
+        """Inputs in float64 for a model in float64 only: not every engine mixes types."""
+        arrays = self.backend.arrays(list(model.parameters.values()))
+        is_wide = all(each.dtype == np.float64 for each in arrays)
+        return self.input(x) if is_wide else self.backend.tensor(x)
 
     def draws(self, model: Model, x: np.ndarray) -> bool:
         """Whether the model draws at random in its present mode: passes differ, or may do so."""

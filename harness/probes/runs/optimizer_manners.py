@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -38,15 +38,13 @@ def takes(factory: Factory, arguments: Mapping[str, object]) -> bool:
 
 def manners(backend: Backend, name: str, factory: Factory) -> Iterator[Measurement]:
     """Rows about missing gradients, several optimizers or dtypes, zero_grad, and who feels it."""
-    options = {"momentum": 0.9} if takes(factory, {"momentum": 0.9}) else {}
-    rolling = partial(factory, lr=RATE, **options)
-    yield from _side_by_side(backend, name, rolling, options)
-    yield from _of_two_dtypes(backend, name, rolling, options)
-    yield from _gradients_are_read_only(backend, name, factory)
-    yield from _zero_grad(backend, name, factory)
-    yield _after_zero_grad(backend, name, rolling)
-    yield from _layer_feels(backend, name, factory)
-    yield _from_new_values(backend, name, factory)
+    for look in MANNERS.values():
+        yield from look(backend, name, factory)
+
+
+def _options(factory: Factory) -> dict[str, float]:
+    """Momentum where there is such a thing: what is remembered shows."""
+    return {"momentum": 0.9} if takes(factory, {"momentum": 0.9}) else {}
 
 
 def _arrays(seed: int, shapes: Sequence[tuple[int, ...]] = SHAPES) -> list[np.ndarray]:
@@ -57,12 +55,11 @@ def _arrays(seed: int, shapes: Sequence[tuple[int, ...]] = SHAPES) -> list[np.nd
 # --- whom a step moves ------------------------------------------------------------------------
 
 
-def _side_by_side(
-    backend: Backend, name: str, factory: Factory, options: Mapping[str, float]
-) -> Iterator[Measurement]:
+def _side_by_side(backend: Backend, name: str, factory: Factory) -> Iterator[Measurement]:
     """Two optimizers in turns, over tensors of equal shapes whose gradients come and go."""
+    options = _options(factory)
     sets = [[backend.leaf(each) for each in _arrays(seed)] for seed in (3, 4)]
-    optimizers = [factory(parameters) for parameters in sets]
+    optimizers = [factory(parameters, lr=RATE, **options) for parameters in sets]
     recorders = [Recorder(backend, parameters) for parameters in sets]
     for step, absent in enumerate(ABSENT):
         for which, (parameters, optimizer) in enumerate(zip(sets, optimizers, strict=True)):
@@ -85,13 +82,12 @@ def _ruled(name: str, what: str, steps: Steps, options: Mapping[str, float]) -> 
     return compared(name, f"{what}: change of tensors without one", moved, np.zeros_like(moved))
 
 
-def _of_two_dtypes(
-    backend: Backend, name: str, factory: Factory, options: Mapping[str, float]
-) -> Iterator[Measurement]:
+def _of_two_dtypes(backend: Backend, name: str, factory: Factory) -> Iterator[Measurement]:
     """One optimizer moves tensors of either precision, each in its own."""
+    options = _options(factory)
     values = [each.astype(dtype) for each, dtype in zip(_arrays(40), DTYPES, strict=True)]
     parameters = [backend.leaf(value) for value in values]
-    optimizer = factory(parameters)
+    optimizer = factory(parameters, lr=RATE, **options)
     own = {
         dtype: [i for i, each in enumerate(DTYPES) if each == dtype]
         for dtype in dict.fromkeys(DTYPES)
@@ -140,7 +136,7 @@ def _gradients_are_read_only(
         yield compared(name, what, _joined(left), _joined(gradients))
 
 
-def _from_new_values(backend: Backend, name: str, factory: Factory) -> Measurement:
+def _from_new_values(backend: Backend, name: str, factory: Factory) -> Iterator[Measurement]:
     """A step starts from the numbers that are there, also from others than it left itself."""
     # Weight decay would make a step depend on the numbers that it starts from.
     options = {"weight_decay": 0.0} if takes(factory, {"weight_decay": 0.0}) else {}
@@ -158,7 +154,7 @@ def _from_new_values(backend: Backend, name: str, factory: Factory) -> Measureme
             optimizer.step()
         changes.append(_joined(backend.arrays(parameters)) - before)
     usual, replaced = changes
-    return compared(name, "change of tensors that were given other numbers", replaced, usual)
+    yield compared(name, "change of tensors that were given other numbers", replaced, usual)
 
 
 def _layer_feels(backend: Backend, name: str, factory: Factory) -> Iterator[Measurement]:
@@ -210,12 +206,12 @@ def _zero_grad(backend: Backend, name: str, factory: Factory) -> Iterator[Measur
     yield compared(name, "numbers after zero_grad", now, _joined(values))
 
 
-def _after_zero_grad(backend: Backend, name: str, factory: Factory) -> Measurement:
+def _after_zero_grad(backend: Backend, name: str, factory: Factory) -> Iterator[Measurement]:
     """Zeroed gradients are not forgotten steps: what an optimizer remembers outlives them."""
     changes = []
     for is_zeroed in (False, True):
         parameters = [backend.leaf(each) for each in _arrays(50)]
-        optimizer = factory(parameters)
+        optimizer = factory(parameters, lr=RATE, **_options(factory))
         for seed in (51, 52, 53):
             if is_zeroed:
                 optimizer.zero_grad()
@@ -224,7 +220,19 @@ def _after_zero_grad(backend: Backend, name: str, factory: Factory) -> Measureme
             optimizer.step()
         changes.append(_joined(backend.arrays(parameters)) - _joined(_arrays(50)))
     usual, zeroed = changes
-    return compared(name, "change in three steps with zero_grad before each", zeroed, usual)
+    yield compared(name, "change in three steps with zero_grad before each", zeroed, usual)
+
+
+# By name, what `manners` looks at, one after the other.
+MANNERS: Mapping[str, Callable[[Backend, str, Factory], Iterator[Measurement]]] = {
+    "side_by_side": _side_by_side,
+    "two_dtypes": _of_two_dtypes,
+    "gradients_are_read_only": _gradients_are_read_only,
+    "zero_grad": _zero_grad,
+    "after_zero_grad": _after_zero_grad,
+    "layer_feels": _layer_feels,
+    "new_values": _from_new_values,
+}
 
 
 # --- clipping ---------------------------------------------------------------------------------
@@ -233,27 +241,30 @@ def _after_zero_grad(backend: Backend, name: str, factory: Factory) -> Measureme
 def clipping(backend: Backend) -> Iterator[Measurement]:
     """Rows for norms below, at and above the largest that is allowed, in either precision."""
     for dtype in (np.float64, np.float32):
-        some: list[np.ndarray | None] = [
-            np.asarray(size * each, dtype)
-            for size, each in zip((30.0, 1e-2, 3.0, 0.3, -5.0), _arrays(30), strict=True)
-        ]
-        norm = global_norm(some)
-        in_dtype = f"in {np.dtype(dtype)}"
-        yield _clip(backend, some, 2.0 * norm, f"gradients below the largest norm, {in_dtype}")
-        yield _clip(backend, some, 0.1 * norm, f"gradients above the largest norm, {in_dtype}")
-        yield _clip(backend, some, 0.9 * norm, f"gradients barely above it, {in_dtype}")
-        absent = [None, some[1], some[2], None, some[4]]
-        largest = 0.5 * global_norm(absent)
-        yield _clip(backend, absent, largest, f"gradients of which some are missing, {in_dtype}")
-        single = [np.asarray([3.0, -4.0], dtype)]
-        yield _clip(backend, single, 5.0, f"gradients of just the largest norm, {in_dtype}")
-        small = [np.asarray([0.3], dtype), np.asarray(-0.4, dtype)]
-        yield _clip(
-            backend, small, 2.0, f"gradients below the largest norm and below 1, {in_dtype}"
-        )
-        yield _clip(backend, small, 0.4, f"gradients above a norm below 1, {in_dtype}")
-        zeros = [np.zeros(3, dtype), np.zeros((), dtype)]
-        yield _clip(backend, zeros, 1.0, f"gradients of zero, {in_dtype}")
+        yield from clipping_in(backend, dtype)
+
+
+def clipping_in(backend: Backend, dtype: type[np.floating]) -> Iterator[Measurement]:
+    """The rows of one precision."""
+    some: list[np.ndarray | None] = [
+        np.asarray(size * each, dtype)
+        for size, each in zip((30.0, 1e-2, 3.0, 0.3, -5.0), _arrays(30), strict=True)
+    ]
+    norm = global_norm(some)
+    in_dtype = f"in {np.dtype(dtype)}"
+    yield _clip(backend, some, 2.0 * norm, f"gradients below the largest norm, {in_dtype}")
+    yield _clip(backend, some, 0.1 * norm, f"gradients above the largest norm, {in_dtype}")
+    yield _clip(backend, some, 0.9 * norm, f"gradients barely above it, {in_dtype}")
+    absent = [None, some[1], some[2], None, some[4]]
+    largest = 0.5 * global_norm(absent)
+    yield _clip(backend, absent, largest, f"gradients of which some are missing, {in_dtype}")
+    single = [np.asarray([3.0, -4.0], dtype)]
+    yield _clip(backend, single, 5.0, f"gradients of just the largest norm, {in_dtype}")
+    small = [np.asarray([0.3], dtype), np.asarray(-0.4, dtype)]
+    yield _clip(backend, small, 2.0, f"gradients below the largest norm and below 1, {in_dtype}")
+    yield _clip(backend, small, 0.4, f"gradients above a norm below 1, {in_dtype}")
+    zeros = [np.zeros(3, dtype), np.zeros((), dtype)]
+    yield _clip(backend, zeros, 1.0, f"gradients of zero, {in_dtype}")
 
 
 def _clip(backend: Backend, gradients: Gradients, max_norm: float, what: str) -> Measurement:

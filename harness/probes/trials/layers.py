@@ -50,7 +50,7 @@ def layer_trials(
 def _built(backend: Backend, name: str, case: Case, pool: Pool, training: bool) -> Trial:
     """The trial; where the layer cannot even be built, one that raises what that raised."""
     try:
-        return _layer_trial(backend, name, case, pool, training)
+        return layer_trial(backend, name, case, pool, training)
     except Exception as error:  # a broken engine may raise anything
         reason = error
 
@@ -64,7 +64,8 @@ def _built(backend: Backend, name: str, case: Case, pool: Pool, training: bool) 
     )  # fmt: skip
 
 
-def _layer_trial(backend: Backend, name: str, case: Case, pool: Pool, training: bool) -> Trial:
+def layer_trial(backend: Backend, name: str, case: Case, pool: Pool, training: bool) -> Trial:
+    """The trial of one case; raises what building the layer raises."""
     layer = build(backend, name, case.arguments)
     own = backend.parameters(layer)
     draws = not own and accepts(backend.namespace.layers[name], ("rng",))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.backends.base import Backend, EngineTensor, Factory
+from harness.backends.base import Backend, EngineTensor
 from harness.oracles.ops import LOSSES, OPS, Formula
 from harness.probes.trials import cases
 from harness.probes.trials.cases.case import Array, Case
@@ -53,15 +53,15 @@ def op_trials(backend: Backend, name: str, pool: Pool, every: int = 1) -> list[T
     large = cases.LARGE.get(name, []) if every == 1 else []
     some = [(case, False) for case in cases.OPS.get(name, GUESSES)[::every]]
     return [
-        _op_trial(backend, name, op, case, pool, is_large)
+        op_trial(backend, name, case, pool, is_large)
         for case, is_large in (*some, *((case, True) for case in large))
         if accepts(op, {*case.arguments, *case.tensors})
     ]
 
 
-def _op_trial(
-    backend: Backend, name: str, op: Factory, case: Case, pool: Pool, is_large: bool
-) -> Trial:
+def op_trial(backend: Backend, name: str, case: Case, pool: Pool, is_large: bool = False) -> Trial:
+    """The trial of one case, which takes arguments that the op has."""
+    op = backend.namespace.ops[name]
     call = _CALLS.get(name, _in_order)
     is_seeded = any(map(callable, case.arguments.values()))
 
@@ -98,17 +98,18 @@ def one(output: Any) -> EngineTensor:
 
 def loss_trials(backend: Backend, name: str, pool: Pool, every: int = 1) -> list[Trial]:
     """Every so many-th case of the op that a loss is, through the object."""
-    factory, op = backend.namespace.losses[name], LOSSES.get(name, "")
+    factory = backend.namespace.losses[name]
     return [
-        _loss_trial(backend, name, factory, op, case, pool)
-        for case in cases.OPS.get(op, GUESSES)[::every]
+        loss_trial(backend, name, case, pool)
+        for case in cases.OPS.get(LOSSES.get(name, ""), GUESSES)[::every]
         if accepts(factory, case.arguments)
     ]
 
 
-def _loss_trial(
-    backend: Backend, name: str, factory: Factory, op: str, case: Case, pool: Pool
-) -> Trial:
+def loss_trial(backend: Backend, name: str, case: Case, pool: Pool) -> Trial:
+    """The trial of one case."""
+    factory, op = backend.namespace.losses[name], LOSSES.get(name, "")
+
     def run(arrays: Arrays, wanted: Collection[int], lead: Lead | None = None) -> Run:
         tensors = tensors_of(backend, arrays, wanted)
         inputs = led(tensors, wanted, lead)

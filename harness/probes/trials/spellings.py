@@ -19,7 +19,16 @@ from harness.probes.trials import cases
 from harness.probes.trials.cases.case import Array, Case, Input, positive, spaced
 from harness.probes.trials.cases.pool import Pool
 from harness.probes.trials.ops import one
-from harness.probes.trials.trial import Arrays, Lead, Run, Trial, input_names, led, tensors_of
+from harness.probes.trials.trial import (
+    Arrays,
+    Lead,
+    Run,
+    Trial,
+    accepts,
+    input_names,
+    led,
+    tensors_of,
+)
 
 # A method that hands on to an op needs few of the op's cases to show that it does: so many values
 # of each argument.
@@ -101,13 +110,15 @@ def spelled_trials(backend: Backend, pool: Pool) -> Iterator[list[Trial]]:
     for each in SPELLINGS:
         if _offers(kind, each):
             trial = _spelled(backend, kind, each.name, each.words, each.call, each.inputs, pool)
-            by_name.setdefault(each.name, []).append(replace(trial, oracles=(_on_arrays(each),)))
+            if not _is_refused(trial):
+                trial = replace(trial, oracles=(_on_arrays(each),))
+                by_name.setdefault(each.name, []).append(trial)
     for name in backend.namespace.ops:
         method = getattr(kind, name, None)
         if callable(method) and name in cases.OPS:
-            some = _telling(cases.OPS[name])
-            trials = [_method(backend, kind, name, method, case, pool) for case in some]
-            by_name.setdefault(name, []).extend(trials)
+            some = _telling([case for case in cases.OPS[name] if _takes(method, case)])
+            if trials := [_method(backend, kind, name, method, case, pool) for case in some]:
+                by_name.setdefault(name, []).extend(trials)
     for trials in by_name.values():
         ways = max(len(trial.oracles) for trial in trials)
         yield [replace(trial, oracles=_as_many(trial.oracles, ways)) for trial in trials]
@@ -136,6 +147,21 @@ def _telling(some: Sequence[Case]) -> list[Case]:
     return chosen
 
 
+def _takes(method: Callable[..., Any], case: Case) -> bool:
+    """Whether a method has the op's arguments, by name, or collects what is one of its own.
+
+    `a.sum(axis=0, keepdims=True)` and `a.transpose(2, 0, 1)` are numpy's, and right as such.
+    """
+    try:
+        parameters = inspect.signature(method).parameters.values()
+    except (TypeError, ValueError):  # written in another language
+        return False
+    if any(each.kind is inspect.Parameter.VAR_POSITIONAL for each in parameters):
+        values = list(case.arguments.values())
+        return not values or (len(values) == 1 and isinstance(values[0], tuple))
+    return accepts(method, case.arguments)
+
+
 def _offers(kind: type, each: Spelling) -> bool:
     """Whether tensors have it; an array on the left must let them."""
     return hasattr(kind, each.name) and ("array" not in each.words or _comes_first(kind))
@@ -146,6 +172,17 @@ def _comes_first(kind: type) -> bool:
     if hasattr(kind, "__array_ufunc__"):
         return kind.__array_ufunc__ is None
     return float(getattr(kind, "__array_priority__", 0.0)) > 0.0
+
+
+def _is_refused(trial: Trial) -> bool:
+    """Whether an engine says that its tensors have no such expression."""
+    try:
+        trial.run(trial.arrays, trial.varied)
+    except TypeError:
+        return True
+    except Exception:  # a broken engine may raise anything; the trial will tell
+        return False
+    return False
 
 
 def _asks_for_nothing(method: Any) -> bool:

@@ -105,7 +105,7 @@ def _figure(history: History, name: str, title: str) -> TrendFigure:
     ]
     if last is None:
         sentences.append("It was not run last night.")
-    word = "not run" if last is None else "pass" if last.status == "pass" else last.status.upper()
+    word = "not run" if last is None else last.word
     return TrendFigure(
         title=cut(title, 120),
         word=word,

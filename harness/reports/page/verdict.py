@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from harness.comparison import CheckChange, Comparison, MilestoneComparison
@@ -15,7 +16,14 @@ from harness.reports.comparing.story import verdict as said
 from harness.reports.page.material import Material
 from harness.reports.page.streaks import failing, since
 from harness.reports.page.words import commit, count, cut, day, listed, seeds
-from harness.reports.summary import Failure, failures, headline, is_not_run, place_of
+from harness.reports.summary import (
+    Failure,
+    failures,
+    headline,
+    is_not_run,
+    is_not_supported,
+    place_of,
+)
 from harness.scorecard import Result, VerdictRow
 
 # Cards shown; more would hide what comes after them.
@@ -102,7 +110,8 @@ def _about(material: Material) -> Iterator[str]:
             yield f"commit {commit(source.commit, source.dirty)}"
         yield day(card.created)
         yield count(len(source.seeds), "seed")
-        yield f"engine {source.backend}"
+        version = f" {source.backend_version}" if source.backend_from else ""
+        yield f"engine {source.backend}{version}"
         yield f"numpy {source.numpy}, {source.blas}"
         yield f"Python {source.python}, {source.cpu}"
     if comparison := material.comparison:
@@ -124,7 +133,7 @@ def _of_scorecard(material: Material) -> Iterator[Finding]:
         yield Finding(
             title=_title(material, failure),
             reason=cut(failure.cause.reason),
-            tone="open" if is_not_run(failure.cause) else "bad",
+            tone="open" if is_not_run(failure.cause) or is_not_supported(failure.cause) else "bad",
             tensors=listed(_tensors(material, where)),
             place=cut(_place(where), 200),
             hint=cut(failure.cause.hint),
@@ -148,6 +157,8 @@ def _title(material: Material, failure: Failure) -> str:
     is_one = not failure.alike
     if is_not_run(failure.cause):
         said = "not run"
+    elif is_not_supported(failure.cause):
+        said = "is not supported" if is_one else "are not supported"
     elif failure.cause.status == "fail":
         said = "fails" if is_one else "fail"
     else:
@@ -195,15 +206,16 @@ def _command(material: Material, failure: Failure) -> str:
     card = material.scorecard
     if card is None or is_not_run(failure.cause):
         return ""
-    changes = card.provenance.modified
+    source = card.provenance
+    again = partial(run_again, backend=source.backend_from, changes=source.modified)
     known = [each for each in (failure, *failure.spoils) if each.seeds]
     if not known:  # the engine alone: any run looks at it
         first = next(iter(card.results), None)
-        return run_again(first.milestone, changes=changes, cause=failure.cause) if first else ""
+        return again(first.milestone, cause=failure.cause) if first else ""
     shown = next((each for each in known if _tensors(material, [each])), known[0])
     tensors = _tensors(material, [shown])[:1]
     words = ["--seed", str(shown.seeds[0]), *(["--explain", *tensors] if tensors else [])]
-    return cut(run_again(shown.milestone, *words, changes=changes, cause=shown.cause), 400)
+    return cut(again(shown.milestone, *words, cause=shown.cause), 400)
 
 
 def _compared(material: Material, where: Sequence[Failure]) -> Iterator[str]:

@@ -123,12 +123,17 @@ class Case:
 
     @cached_property
     def _words(self) -> str:
+        return ", ".join(self.parts)
+
+    @cached_property
+    def parts(self) -> tuple[str, ...]:
+        """What goes in and how, each in a few words."""
         words = [_words(each) for each in self.inputs for _ in range(self.copies)]
         words += [f"{name}={_short(value)}" for name, value in self.arguments.items()]
         words += [f"{name} {value.dtype}{value.shape}" for name, value in self.tensors.items()]
         words += [] if self.then is None else ["twice"]
         words += ["the same tensor"] if self.copies > 1 else []
-        return ", ".join(words)
+        return tuple(words)
 
     @cached_property
     def numbers(self) -> tuple[Numbers | None, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from copy import copy
 
 import numpy as np
 
@@ -22,6 +23,13 @@ class Pool:
         # From 0.2 to 1.5, of either sign.
         self._signed = np.copysign(0.2 + 1.3 * uniform, self._normal)
         self._at = 0
+
+    def at(self, key: int) -> Pool:
+        """Another pool of the same numbers, which begins elsewhere: always there for a key."""
+        other = copy(self)
+        other.rng = np.random.default_rng(key)
+        other._at = key % SIZE
+        return other
 
     def positive(self, shape: Shape) -> Array:
         """Between 0.5 and 1.5."""

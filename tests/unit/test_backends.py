@@ -1,0 +1,204 @@
+"""How an engine is found by its name, its module or its file, and what a config may ask of it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness import backends, config
+from harness.backends.printing import caught
+from harness.backends.skeletons import adapter
+from harness.errors import BackendError, NotSupportedError, UsageError
+from harness.preparation import known_to, lacking, not_offered, prepare
+from tests.broken_engine import write
+from tests.examples import small_file
+from tests.small_engines import only
+
+
+@pytest.fixture(autouse=True)
+def _path_and_modules_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an adapter makes importable is forgotten after the test."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(sys, "modules", {**sys.modules})
+
+
+def test_available_names_what_has_a_backend_and_imports_nothing() -> None:
+    before = set(sys.modules)
+    found = backends.available.__wrapped__()
+
+    assert "numpy" in found
+    assert not {"base", "foreign", "adapter", "printing", "skeletons"} & set(found)
+    assert set(sys.modules) == before
+
+
+def test_a_file_is_imported_once_and_found_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    found = backends.load("./mylib_backend.py")
+    place = backends.located("mylib_backend.py")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+
+    assert (found.name, found.version) == ("mylib", "0.1")
+    assert backends.load(place) is found
+    assert backends.load("../mylib_backend.py") is found
+    assert backends.located("numpy") == "numpy"
+
+
+def test_two_files_of_one_name_are_two_engines(tmp_path: Path) -> None:
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder in folders:
+        folder.mkdir()
+        write(folder, ('version = "0.1"', f'version = "of {folder.name}"'))
+
+    found = [backends.load(str(folder / "mylib_backend.py")).version for folder in folders]
+
+    assert found == ["of a", "of b"]
+
+
+def test_an_adapter_may_import_what_stands_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "numbers_of_mylib.py").write_text("VERSION = '7'\n", encoding="utf-8")
+    beside = "import numbers_of_mylib\nimport numpy as np\n"
+    changes = (("version = \"0.1\"", "version = numbers_of_mylib.VERSION"),
+               ("import numpy as np\n", beside))  # fmt: skip
+    file = write(tmp_path, *changes)
+
+    assert backends.load(str(file)).version == "7"
+
+
+def test_a_dotted_module_is_looked_for_in_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pkg_of_test").mkdir()
+    text = adapter("other").replace('name = "other"', 'name = "dotted"')
+    (tmp_path / "pkg_of_test" / "engine.py").write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+
+    assert backends.load("pkg_of_test.engine").name == "dotted"
+
+
+@pytest.mark.parametrize("value", ["announced_engine", "announced_engine:BACKEND"])
+def test_an_installed_package_may_announce_an_engine(value: str, tmp_path: Path) -> None:
+    (tmp_path / "announced_engine.py").write_text(adapter("announced"), encoding="utf-8")
+    info = tmp_path / "announced_engine-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Name: announced-engine\nVersion: 1\n", encoding="utf-8")
+    points = f"[harness.backends]\nannounced = {value}\n"
+    (info / "entry_points.txt").write_text(points, encoding="utf-8")
+    sys.path.insert(0, str(tmp_path))
+
+    assert list(backends.announced()) == ["announced"]
+    assert backends.load("announced").name == "announced"
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("numpi", "unknown backend 'numpi'. Did you mean 'numpy'?"),
+        ("mylib", "unknown backend 'mylib'. Did you mean ./mylib_backend.py?"),
+        ("./mylib_backened.py", "backend mylib_backened.py is not there. Did you mean "
+                                "'mylib_backend.py'?"),
+        ("./", "backend . is not a .py file."),
+    ],
+)  # fmt: skip
+def test_a_name_that_no_engine_has_is_a_sentence(
+    name: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError) as caught_:
+        backends.load(name)
+
+    assert caught_.value.message == sentence
+
+
+def test_a_module_that_is_nowhere_is_a_sentence() -> None:
+    with pytest.raises(BackendError, match="there is no module nowhere_at_all, neither installed"):
+        backends.load("nowhere_at_all.engine")
+
+
+def test_a_file_must_not_hide_a_module(tmp_path: Path) -> None:
+    file = tmp_path / "json.py"
+    file.write_text(adapter("mylib"), encoding="utf-8")
+    with pytest.raises(BackendError, match="its name hides the module json") as caught_:
+        backends.load(str(file))
+
+    assert caught_.value.hint == "Rename it, such as json_backend.py."
+
+
+def test_a_shipped_engine_without_its_library_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if "torch" not in backends.available():
+        pytest.skip("not shipped")
+    for name in [each for each in sys.modules if each.startswith("harness.backends.torch")]:
+        del sys.modules[name]
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(UsageError) as caught_:
+        backends.load("torch")
+
+    assert caught_.value.message == (
+        "backend 'torch' needs the package torch, which is not installed"
+    )
+    assert caught_.value.hint == "Install it with: pip install 'milestone-harness[torch]'"
+
+
+# --- what a config may ask for ----------------------------------------------------------------
+
+
+def test_what_an_engine_lacks_is_named_with_its_kind(tmp_path: Path) -> None:
+    engine = backends.load(str(write(tmp_path)))
+    changes = (("optimizer: SGD\n", "optimizer: SGD\n  momentum: 0.9\n"),
+               ("loss: BCEWithLogitsLoss", "loss: MSELoss"))  # fmt: skip
+    loaded = config.load(small_file(tmp_path, *changes), known_to(engine))
+
+    right = ["layer Tanh", "loss MSELoss", "argument momentum of SGD"]
+    assert lacking(loaded, engine) == right
+    with pytest.raises(NotSupportedError) as caught_:
+        prepare(loaded, engine)
+    assert caught_.value.lacks == tuple(right)
+    assert caught_.value.exit_code == 1
+
+
+def test_the_harness_own_engine_lacks_nothing_of_what_a_config_may_name(tmp_path: Path) -> None:
+    engine = backends.load("numpy")
+
+    assert lacking(config.load(small_file(tmp_path), known_to(engine)), engine) == []
+    assert not_offered(engine) == []
+
+
+def test_an_argument_that_only_the_chosen_engine_takes_is_no_mistake(tmp_path: Path) -> None:
+    start = "def __init__(self, in_features, out_features, rng=None"
+    engine = backends.load(str(write(tmp_path, (start, f"{start}, gain=1.0"))))
+    text = small_file(tmp_path).read_text(encoding="utf-8")
+    file = tmp_path / "small.yaml"
+    file.write_text(text.replace("out_features: 1}", "out_features: 1, gain: 2.0}"), "utf-8")
+
+    assert lacking(config.load(file, known_to(engine)), engine) == ["layer Tanh"]
+
+
+def test_what_the_checks_know_and_an_engine_does_not_offer_is_told() -> None:
+    found = not_offered(only(ops={"add": lambda a, b: a + b}))
+
+    assert "op add" not in found
+    assert {"op matmul", "layer Linear", "loss MSELoss"} <= set(found)
+
+
+def test_what_is_printed_is_caught_at_both_levels(capfd: pytest.CaptureFixture[str]) -> None:
+    import os
+
+    with caught() as printed:
+        print("above")
+        os.write(1, b"below")
+    print("after")
+
+    assert printed() == "above\nbelow"
+    assert capfd.readouterr().out == "after\n"
+
+
+if __name__ == "__main__":
+    raise SystemExit(pytest.main([__file__, "-q"]))
