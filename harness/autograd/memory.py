@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -39,6 +40,42 @@ def shared(calls: Sequence[Call], made: Iterable[Array], kept: Iterable[Array]) 
         for root in ending[at]:
             free[root.nbytes].append(place[id(root)])
     return moved
+
+
+def without_copies(calls: Sequence[Call], made: Iterable[Array]) -> list[Call]:
+    """The calls without those that only copy a result, which is then made where it is wanted."""
+    roots = {id(owner(each)) for each in made}
+    uses: dict[int, list[int]] = defaultdict(list)
+    for at, call in enumerate(calls):
+        for root in {id(owner(each)) for each in call.arrays}:
+            uses[root].append(at)
+    shorter: dict[int, Call] = dict(enumerate(calls))
+    for at, call in enumerate(calls):
+        if call.function is not np.copyto or not isinstance(call.given[1], np.ndarray):
+            continue
+        target, source = call.given[:2]
+        first, *others = uses[id(owner(source))]
+        is_only_copied = id(owner(source)) in roots and others == [at]
+        between = (each for other in calls[first + 1 : at] for each in other.arrays)
+        if is_only_copied and _is_whole(source, target) and not _is_among(target, between):
+            shorter[first] = calls[first].changed(partial(_instead, source, target))
+            del shorter[at]
+    return list(shorter.values())
+
+
+def _is_among(target: Array, arrays: Iterable[Array]) -> bool:
+    return any(np.may_share_memory(each, target) for each in arrays)
+
+
+def _is_whole(source: Array, target: Array) -> bool:
+    """Whether one array can be made in the place of another."""
+    root = owner(source)
+    is_all = source.shape == root.shape and source.strides == root.strides
+    return is_all and source.shape == target.shape and source.dtype == target.dtype
+
+
+def _instead(source: Array, target: Array, array: Array) -> Array:
+    return target if owner(array) is owner(source) else array
 
 
 def owner(array: Array) -> Array:

@@ -15,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import setitem
-from typing import Any, NoReturn
+from typing import Any
+from weakref import ref
 
 import numpy as np
 
@@ -28,7 +29,8 @@ _FILLING = (np.concatenate, np.dot, np.stack)
 # Methods that give numbers or a view, of which numpy tells nobody.
 _METHODS = (
     "__getitem__", "argmax", "argmin", "argsort", "astype", "copy", "cumsum", "diagonal", "dot",
-    "flatten", "nonzero", "ravel", "repeat", "reshape", "round", "searchsorted", "take", "trace",
+    "flatten", "nonzero", "ravel", "repeat", "reshape", "round", "searchsorted", "squeeze",
+    "swapaxes", "take", "trace", "transpose", "view",
 )  # fmt: skip
 # Methods that take numbers out of numpy, or change an array unseen.
 _ESCAPES = (
@@ -37,18 +39,18 @@ _ESCAPES = (
 )  # fmt: skip
 
 
-class NotRecordableError(Exception):
-    """The step does something that its numpy calls do not show."""
-
-
 class DivergedError(Exception):
     """A truth that was asked for while recording is another one now."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """A function of numpy and what it is given; arrays may be inside tuples and lists."""
+    """A function of numpy and what it is given; arrays may be inside tuples and lists.
 
+    `filled` is the one of them that gets the result.
+    """
+
+    filled: Array | None
     function: Callable[..., Any]
     given: tuple[Any, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -56,7 +58,8 @@ class Call:
     def changed(self, change: Callable[[Array], Array]) -> Call:
         """The same call with other arrays."""
         options = {name: _each_array(value, change) for name, value in self.options.items()}
-        return Call(self.function, _each_array(self.given, change), options)
+        filled = None if self.filled is None else change(self.filled)
+        return Call(filled, self.function, _each_array(self.given, change), options)
 
     @property
     def arrays(self) -> list[Array]:
@@ -72,49 +75,80 @@ class Call:
 
 
 class Tape:
-    """The calls of one step in order, and the arrays that they fill and that nobody else has."""
+    """The calls of one step in order, and the arrays that they fill and that nobody else has.
+
+    `problem` says why they are not all of the step, if so; it then goes on without being noted.
+    """
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
         self.made: list[Array] = []
+        self.problem = ""
+        self._is_open = True
+        self._told: list[ref[Noted]] = []
 
-    def noted(self, array: Array) -> Noted:
+    def noted(self, array: Array) -> Any:
         """The same memory, as an array that tells this tape what is done with it."""
+        if not self._is_open:
+            return array
         view = array.view(Noted)
-        view.tape = self
+        view.tape, view.plain = self, array
+        self._told.append(ref(view))
         return view
 
-    def new(self, array: Array) -> Noted:
+    def close(self) -> None:
+        """Note nothing more."""
+        self._is_open = False
+
+    @property
+    def kept(self) -> bool:
+        """Whether somebody still has an array that tells this tape.
+
+        What a step keeps for the next one, such as a running mean, would stay as it is.
+        """
+        return any(each() is not None for each in self._told)
+
+    def new(self, array: Array) -> Any:
         """The same for an array that was made by a call of this step."""
-        self.made.append(array)
+        if self._is_open:
+            self.made.append(array)
         return self.noted(array)
 
-    def add(self, function: Callable[..., Any], *given: Any, **options: Any) -> None:
+    def add(self, call: Call) -> None:
         """Keep one more call."""
-        self.calls.append(Call(function, given, options))
+        if self._is_open:
+            self.calls.append(call)
 
     def result(self, function: Callable[..., Any], *given: Any, **options: Any) -> Any:
         """What a function gives: a view of what it is given, or numbers that it gives again."""
         got = function(*given, **options)
-        sources = Call(function, given, options).arrays
-        if isinstance(got, np.dtype):
+        sources = Call(None, function, given, options).arrays
+        if isinstance(got, np.dtype) or not self._is_open:
             return got
         if isinstance(got, tuple | list):
-            if not all(_is_view(each, sources) for each in got):
-                raise NotRecordableError("a function with several results")
-            return type(got)(map(self.noted, got))
+            if all(_is_view(each, sources) for each in got):
+                return type(got)(map(self.noted, got))
+            self.escape("a function with several results")
+            return got
         if _is_view(got, sources):
             return self.noted(got)
         # Not the array itself, which may be a view of one that numpy keeps.
         got = np.array(got, order="K")
-        self.add(_fill, got, function, given, options)
+        self.add(_made_again(got, function, given, options))
         return self.new(got)
+
+    def escape(self, what: str) -> None:
+        """Something is done that cannot be noted."""
+        if self._is_open:
+            self._is_open, self.problem = False, what
 
 
 class Noted(Array):
     """An array that tells its tape what is done with it."""
 
     tape: Tape
+    # The array that this one is a view of; None for views that numpy makes by itself.
+    plain: Array | None = None
 
     def __array_finalize__(self, source: Array | None) -> None:
         if isinstance(source, Noted):
@@ -124,45 +158,47 @@ class Noted(Array):
         self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = (), **options: Any
     ) -> Any:
         if method == "at" or ufunc.nout > 1:
-            raise NotRecordableError(f"{ufunc.__name__}.{method}")
+            self.tape.escape(f"{ufunc.__name__}.{method}")
+            into = {"out": plain(out)} if out else {}
+            return getattr(ufunc, method)(*plain(inputs), **into, **options)
         given = _constant(plain(inputs))
         options = {name: plain(value) for name, value in options.items()}
         into = {"out": plain(tuple(out))} if out else {}
         got = np.asarray(getattr(ufunc, method)(*given, **options, **into))
         filled = into["out"][0] if into else got
-        self.tape.calls.append(_again(ufunc, method, given, filled, options))
+        self.tape.add(_again(ufunc, method, given, filled, options))
         return out[0] if out else self.tape.new(filled)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         given, options = plain(tuple(args)), {name: plain(each) for name, each in kwargs.items()}
         if function is np.copyto:
             np.copyto(*given, **options)
-            self.tape.add(np.copyto, *given, **options)
+            self.tape.add(Call(given[0], np.copyto, given, options))
             return None
         if "out" in options:
-            raise NotRecordableError(f"{function.__name__} with out")
+            self.tape.escape(f"{function.__name__} with out")
         if function is np.empty_like:
             return self.tape.new(np.empty_like(*given, **options, subok=False))
         if function in _FILLING and isinstance(got := function(*given, **options), Array):
-            self.tape.add(function, *given, **options, out=got)
+            self.tape.add(Call(got, function, given, {**options, "out": got}))
             return self.tape.new(got)
         return self.tape.result(function, *given, **options)
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        target = self.view(Array)
+        target = plain(self)
         target[plain(key)] = plain(value)
-        self.tape.add(setitem, target, plain(key), plain(value))
+        self.tape.add(Call(target, setitem, (target, plain(key), plain(value))))
 
     def __bool__(self) -> bool:
-        source = self.view(Array)
-        self.tape.add(_ask, source, bool(source))
+        source = plain(self)
+        self.tape.add(Call(None, _ask, (source, bool(source))))
         return bool(source)
 
 
 def plain(value: Any) -> Any:
     """Noted arrays as ordinary ones, also inside tuples and lists; anything else as it is."""
     if isinstance(value, Noted):
-        return value.view(Array)
+        return Array.view(value, Array) if value.plain is None else value.plain
     if isinstance(value, tuple | list):
         return type(value)(map(plain, value))
     return value
@@ -189,6 +225,19 @@ def _each_array(value: Any, change: Callable[[Array], Array]) -> Any:
     return value
 
 
+def _made_again(
+    got: Array, function: Callable[..., Any], given: tuple[Any, ...], options: dict[str, Any]
+) -> Call:
+    """The call that fills an array again with what a function gave."""
+    if function in (Array.copy, Array.astype):
+        return Call(got, np.copyto, (got, given[0]), {"casting": "unsafe"})
+    if function in (np.zeros_like, np.ones_like):
+        return Call(got, np.copyto, (got, float(function is np.ones_like)), {"casting": "unsafe"})
+    if function is Array.reshape and not options and got.flags.c_contiguous:
+        return Call(got, np.copyto, (got.reshape(given[0].shape), given[0]))
+    return Call(got, _fill, (got, function, given, options))
+
+
 def _fill(
     target: Array, function: Callable[..., Any], given: tuple[Any, ...], options: dict[str, Any]
 ) -> None:
@@ -210,24 +259,25 @@ def _again(
 ) -> Call:
     """The call that fills an array again; without names where it can be, which is faster."""
     if method == "__call__" and not options and ufunc not in _OUT_BY_NAME:
-        return Call(ufunc, (*given, filled))
+        return Call(filled, ufunc, (*given, filled))
     if method == "reduce" and options.keys() <= {"axis", "keepdims"}:
         axis, keepdims = options.get("axis", 0), options.get("keepdims", False)
-        return Call(ufunc.reduce, (*given, axis, None, filled, keepdims))
-    return Call(getattr(ufunc, method), given, {**options, "out": filled})
+        return Call(filled, ufunc.reduce, (*given, axis, None, filled, keepdims))
+    return Call(filled, getattr(ufunc, method), given, {**options, "out": filled})
 
 
 def _noting(name: str) -> Callable[..., Any]:
     def method(array: Noted, *args: Any, **options: Any) -> Any:
         given = {key: plain(each) for key, each in options.items()}
-        return array.tape.result(getattr(Array, name), array.view(Array), *plain(args), **given)
+        return array.tape.result(getattr(Array, name), *plain((array, *args)), **given)
 
     return method
 
 
 def _escaping(name: str) -> Callable[..., Any]:
-    def method(array: Noted, *args: Any, **options: Any) -> NoReturn:
-        raise NotRecordableError(f"ndarray.{name}")
+    def method(array: Noted, *args: Any, **options: Any) -> Any:
+        array.tape.escape(f"ndarray.{name}")
+        return getattr(plain(array), name)(*args, **options)
 
     return method
 
@@ -236,3 +286,4 @@ for _name in _METHODS:
     setattr(Noted, _name, _noting(_name))
 for _name in _ESCAPES:
     setattr(Noted, _name, _escaping(_name))
+Noted.T = property(lambda array: array.transpose())  # type: ignore[assignment,method-assign]

@@ -1,26 +1,28 @@
 """Runs the numpy calls of a step again, without the Python around them.
 
-The first steps run as they are written. One of them is recorded; from then on its tape is run,
-and every so often the step itself beside it, as the judge: where they differ in a single bit, or
-the tape cannot tell, the step is run as it is written, for good.
+The first steps run as they are written. One of them is recorded; from then on its calls are run,
+and every so often the step itself beside them, as the judge: where they differ in a single bit, or
+the calls are not all that a step does, it is run as it is written, for good.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from operator import is_
+from typing import Any
 
 import numpy as np
 
-from harness.autograd.memory import shared
-from harness.autograd.recording import DivergedError, NotRecordableError, Tape, plain
+from harness.autograd.memory import owner, shared, without_copies
+from harness.autograd.recording import Call, DivergedError, Tape, plain
 from harness.autograd.tensor import Tensor
 
 Array = np.ndarray
+Arrays = tuple[Array, ...]
 # From the arrays of a batch to what is wanted of it; gradients are then with the parameters.
-Step = Callable[..., tuple[Array, ...]]
+Step = Callable[..., Arrays]
 # The step that is recorded, counted from 0: a training of fewer is not worth it.
 _FIRST = 4
 # So many steps lie between those that are judged.
@@ -44,21 +46,19 @@ class Replayed:
         self._recorded: _Recorded | None = None
         self._is_given_up = False
 
-    def __call__(self, *batch: Array) -> tuple[Array, ...]:
+    def __call__(self, *batch: Array) -> Arrays:
         if self._sends_gradients:
             return self._next(batch)
-        kept = self._gradients()
-        self._forget()
+        kept = [parameter.grad for parameter in self._parameters]
+        self._leave([None] * len(kept))
         try:
             return self._next(batch)
         finally:
             self._leave(kept)
 
-    def _next(self, batch: tuple[Array, ...]) -> tuple[Array, ...]:
+    def _next(self, batch: Arrays) -> Arrays:
         count, self._count = self._count, self._count + 1
-        is_early = count < _FIRST or self._is_given_up
-        # Gradients that are there already would have to be added to.
-        if is_early or any(gradient is not None for gradient in self._gradients()):
+        if count < _FIRST or self._is_given_up or not self._is_clean():
             return self._step(*batch)
         if self._recorded is None:
             return self._record(batch)
@@ -70,100 +70,107 @@ class Replayed:
             return self._recorded.run(batch)
         return self._step(*batch)
 
-    def _record(self, batch: tuple[Array, ...]) -> tuple[Array, ...]:
-        try:
-            self._recorded = _Recorded(self._step, self._parameters, batch)
-        except NotRecordableError:
-            self._is_given_up = True
-            self._forget()
-            return self._step(*batch)
-        return self._recorded.outputs
+    def _is_clean(self) -> bool:
+        """Whether no gradient is there: it would have to be added to."""
+        return all(parameter.grad is None for parameter in self._parameters)
 
-    def _judged(self, recorded: _Recorded, batch: tuple[Array, ...]) -> tuple[Array, ...]:
+    def _record(self, batch: Arrays) -> Arrays:
+        self._is_given_up = True  # until all has gone well
+        if any(parameter._grad_buffer is None for parameter in self._parameters):
+            return self._step(*batch)
+        tape, memory = Tape(), tuple(array.copy() for array in batch)
+        with _noted(tape, self._parameters):
+            outputs = tuple(map(plain, self._step(*map(tape.noted, memory))))
+        if not tape.kept and _is_whole(tape, self._parameters):
+            calls = shared(without_copies(tape.calls, tape.made), tape.made, outputs)
+            self._recorded = _Recorded(calls, memory, self._parameters, outputs)
+            self._is_given_up = False
+        return tuple(output.copy() for output in outputs)
+
+    def _judged(self, recorded: _Recorded, batch: Arrays) -> Arrays:
         expected = [_copy(each) for each in (*self._step(*batch), *self._gradients())]
-        self._forget()
+        self._leave([None] * len(self._parameters))
         with suppress(DivergedError):
             outputs = recorded.run(batch)
             if all(map(_is_same, (*outputs, *self._gradients()), expected)):
                 return outputs
         self._is_given_up = True
-        self._forget()
+        self._leave([None] * len(self._parameters))
         return self._step(*batch)
 
-    def _forget(self) -> None:
-        self._leave([None] * len(self._parameters))
+    def _gradients(self) -> list[Array | None]:
+        return [parameter.grad for parameter in self._parameters]
 
     def _leave(self, gradients: list[Array | None]) -> None:
         for parameter, gradient in zip(self._parameters, gradients, strict=True):
             parameter.grad = gradient
 
-    def _gradients(self) -> list[Array | None]:
-        return [parameter.grad for parameter in self._parameters]
-
 
 class _Recorded:
-    """One step on memory of its own; raises NotRecordableError where that cannot be."""
+    """The calls of one step, where they read its batch, and what they leave behind."""
 
-    def __init__(self, step: Step, parameters: list[Tensor], batch: tuple[Array, ...]) -> None:
+    def __init__(
+        self, calls: Sequence[Call], memory: Arrays, parameters: list[Tensor], outputs: Arrays
+    ) -> None:
+        self._calls = list(map(_bound, calls))
+        self._memory, self._outputs = memory, outputs
         self._parameters = parameters
-        self._batch = [array.copy() for array in batch]
-        tape = Tape()
         self._data = [parameter.data for parameter in parameters]
         self._wanted = [parameter.requires_grad for parameter in parameters]
-        buffers = list(map(_buffer, parameters))
-        try:
-            for parameter, buffer in zip(parameters, buffers, strict=True):
-                parameter.data = tape.noted(parameter.data)
-                parameter._grad_buffer = tape.noted(buffer)
-            outputs = step(*map(tape.noted, self._batch))
-        finally:
-            for parameter, data, buffer in zip(parameters, self._data, buffers, strict=True):
-                parameter.data, parameter._grad_buffer = data, buffer
-        self._gradients = [
-            None if parameter.grad is None else buffer
-            for parameter, buffer in zip(parameters, buffers, strict=True)
-        ]
-        self._leave_gradients()
-        self._outputs = tuple(map(plain, outputs))
-        calls = shared(tape.calls, tape.made, self._outputs)
-        self._calls = [
-            (partial(call.function, **call.options) if call.options else call.function, call.given)
-            for call in calls
-        ]
+        self._gradients = [parameter.grad for parameter in parameters]
 
-    @property
-    def outputs(self) -> tuple[Array, ...]:
-        """What the step has returned, for the caller to keep."""
-        return tuple(output.copy() for output in self._outputs)
-
-    def fits(self, batch: tuple[Array, ...]) -> bool:
+    def fits(self, batch: Arrays) -> bool:
         """Whether a batch and the parameters are as they were, but for their numbers."""
         parameters = self._parameters
         return (
-            all(map(_is_alike, batch, self._batch))
+            all(map(_is_alike, batch, self._memory))
             and all(map(is_, [parameter.data for parameter in parameters], self._data))
             and [parameter.requires_grad for parameter in parameters] == self._wanted
         )
 
-    def run(self, batch: tuple[Array, ...]) -> tuple[Array, ...]:
-        """The step for another batch."""
-        for memory, array in zip(self._batch, batch, strict=True):
+    def run(self, batch: Arrays) -> Arrays:
+        """The step for another batch; raises DivergedError where it would take another way."""
+        for memory, array in zip(self._memory, batch, strict=True):
             np.copyto(memory, array)
         for function, given in self._calls:
             function(*given)
-        self._leave_gradients()
-        return self.outputs
-
-    def _leave_gradients(self) -> None:
         for parameter, gradient in zip(self._parameters, self._gradients, strict=True):
             parameter.grad = gradient
+        return tuple(output.copy() for output in self._outputs)
 
 
-def _buffer(parameter: Tensor) -> Array:
-    """Where an optimizer wants the gradient."""
-    if parameter._grad_buffer is None:
-        raise NotRecordableError("a parameter without a buffer for its gradient")
-    return parameter._grad_buffer
+@contextmanager
+def _noted(tape: Tape, parameters: Sequence[Tensor]) -> Iterator[None]:
+    """Inside, a tape is told what is done with parameters and their gradients."""
+    before = [(parameter, parameter.data, parameter._grad_buffer) for parameter in parameters]
+    for parameter, data, buffer in before:
+        parameter.data = tape.noted(data)
+        parameter._grad_buffer = None if buffer is None else tape.noted(buffer)
+    try:
+        yield
+    finally:
+        for parameter, data, buffer in before:
+            parameter.data, parameter._grad_buffer = data, buffer
+            parameter.grad = plain(parameter.grad)
+        tape.close()
+
+
+def _is_whole(tape: Tape, parameters: Sequence[Tensor]) -> bool:
+    """Whether a tape holds all that a step does, and it can be done twice, as a judge does.
+
+    It cannot where an array is changed that is not the step's own.
+    """
+    buffers = [each._grad_buffer for each in parameters if each._grad_buffer is not None]
+    own = {id(owner(each)) for each in (*tape.made, *buffers)}
+    is_own = all(call.filled is None or id(owner(call.filled)) in own for call in tape.calls)
+    in_place = all(each.grad is None or each.grad is each._grad_buffer for each in parameters)
+    return not tape.problem and is_own and in_place
+
+
+def _bound(call: Call) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """A call as it costs least."""
+    function = partial(call.function, **call.options) if call.options else call.function
+    return function, call.given
 
 
 def _is_alike(a: Array, b: Array) -> bool:

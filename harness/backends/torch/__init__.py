@@ -21,6 +21,9 @@ from harness.backends.torch import layers, ops
 from harness.backends.torch.ops import viewable
 from harness.backends.torch.tracing import traced
 
+# Threads do not survive the fork into a job: it would wait for them for ever.
+torch.set_num_threads(1)
+
 
 class TorchBackend(Backend):
     """See `Backend` for what each function does.
