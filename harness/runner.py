@@ -9,7 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
 from typing import cast
 
-from harness import backends, on_record, probes
+from harness import backends, datasets, on_record, probes
 from harness.backends.base import Backend
 from harness.checks import judge, only_by_probes, probes_for
 from harness.config import MilestoneConfig
@@ -24,6 +24,7 @@ from harness.errors import (
 from harness.faults import planted
 from harness.preparation import not_offered, prepare
 from harness.probes.models.specimen import Specimen
+from harness.probes.models.walking import specs
 from harness.probes.runs.short_run import Watched
 from harness.probes.runs.whole import WholeTraining
 from harness.record import EngineRecord, RunRecord
@@ -159,9 +160,10 @@ def run(
 ) -> Iterator[Outcome]:
     """The outcome of every job, each as soon as it is known, `at_once` jobs at a time.
 
-    With `fail_fast`, nothing more starts after a job that does not pass.
+    The longest start first, so that none is left over at the end. With `fail_fast`, they start in
+    their order, and nothing more does after a job that does not pass.
     """
-    waiting = deque(jobs)
+    waiting = deque(jobs if fail_fast else sorted(jobs, key=_length, reverse=True))
     running: dict[Future[RunRecord], Job] = {}
     while waiting or running:
         while waiting and len(running) < at_once:
@@ -173,6 +175,12 @@ def run(
             if fail_fast and outcome.result.status != "pass":
                 waiting.clear()
             yield outcome
+
+
+def _length(job: Job) -> int:
+    """About how long a job takes: a step costs about as much as there are layers."""
+    steps = planned_steps(job.config, datasets.load(job.config))
+    return steps * len(specs(job.config.layers))
 
 
 def in_order(jobs: Sequence[Job], outcomes: Sequence[Outcome], why_not: str) -> list[Outcome]:

@@ -61,10 +61,15 @@ class Flat:
             arrived.append(parameter.grad is not None)
         return arrived
 
-    def runs(self, arrived: Sequence[bool], steps: Sequence[int]) -> Iterator[tuple[slice, int]]:
-        """Stretches of the buffers whose parameters all have a gradient and equal step counts."""
+    def runs(
+        self, arrived: Sequence[bool], steps: Sequence[int]
+    ) -> Iterator[tuple[slice | None, int]]:
+        """Stretches of the buffers whose parameters all have a gradient and equal step counts.
+
+        None stands for the whole.
+        """
         if all(arrived) and steps.count(steps[0]) == len(steps):
-            yield slice(0, self.ends[-1]), steps[0]
+            yield None, steps[0]
             return
         for i, has_gradient in enumerate(arrived):
             if has_gradient:

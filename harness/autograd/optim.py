@@ -42,11 +42,15 @@ class Optimizer:
     def step(self) -> None:
         """Move every parameter that has a gradient."""
         for group in self._groups:
-            arrived = group.flat.gather()
+            flat = group.flat
+            arrived = flat.gather()
             group.steps = [n + has for n, has in zip(group.steps, arrived, strict=True)]
-            for run, count in group.flat.runs(arrived, group.steps):
+            for run, count in flat.runs(arrived, group.steps):
+                if run is None:
+                    self._update(flat.data, flat.grad, group.moments, count)
+                    continue
                 moments = [moment[run] for moment in group.moments]
-                self._update(group.flat.data[run], group.flat.grad[run], moments, count)
+                self._update(flat.data[run], flat.grad[run], moments, count)
 
     def _update(
         self, data: np.ndarray, grad: np.ndarray, moments: list[np.ndarray], count: int

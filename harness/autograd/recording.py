@@ -179,7 +179,8 @@ class Noted(Array):
             self.tape.escape(f"{function.__name__} with out")
         if function is np.empty_like:
             return self.tape.new(np.empty_like(*given, **options, subok=False))
-        if function in _FILLING and isinstance(got := function(*given, **options), Array):
+        if function in _FILLING:
+            got = np.asarray(function(*given, **options))
             self.tape.add(Call(got, function, given, {**options, "out": got}))
             return self.tape.new(got)
         return self.tape.result(function, *given, **options)

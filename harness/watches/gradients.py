@@ -75,7 +75,7 @@ class GradientWatch:
             wide = squares.astype(np.float64)
             # What float32 would lose; of no other row, as norms must not hang on neighbours.
             odd = (squares < _TINY) | ~np.isfinite(squares)
-            for column in np.flatnonzero(odd.any(axis=0)):
+            for column in np.flatnonzero(odd.any(axis=0)).tolist():
                 rows = odd[:, column]
                 numbers = block[rows, self._slices[column]].astype(np.float64)
                 wide[rows, column] = np.vecdot(numbers, numbers)

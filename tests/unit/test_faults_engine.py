@@ -47,7 +47,9 @@ def name_of(value: object) -> str:
 def milestone(name: str) -> MilestoneConfig:
     config = configs.load(configs.find(name))
     epochs = STEPS if name in ("perceptron", "xor") else 1
-    changes = {"epochs": epochs, "evaluate_every": 1000}
+    changes: dict[str, Any] = {"epochs": epochs, "evaluate_every": 1000}
+    if name in ("perceptron", "xor"):
+        changes["lr"] = 50.0  # logits so large that nothing can hide in the middle of a sigmoid
     return config.model_copy(update={"training": config.training.model_copy(update=changes)})
 
 

@@ -48,12 +48,19 @@ def _by_rows(matrix: np.ndarray, columns: np.ndarray) -> np.ndarray:
 
 def _images(columns: np.ndarray, shape: tuple[int, ...], windows: Windows) -> np.ndarray:
     """The way back: add every column up where it was taken from, giving (N, C, H, W)."""
+    count, channels, _, width = shape
+    places = columns.reshape(channels, *windows.kernel, *windows.out, count)
+    # First along the rows of windows, for all rows at once; then these across.
+    wide = (channels, windows.kernel[0], windows.out[0], width + 2 * windows.padding[1], count)
+    rows = np.zeros_like(columns, shape=wide, order="C")
+    for j in range(windows.kernel[1]):
+        end = j + windows.stride[1] * (windows.out[1] - 1) + 1
+        rows[:, :, :, j : end : windows.stride[1]] += places[:, :, j]
     images = windows.blank(columns, shape, 0.0)
-    size = windows.kernel[0] * windows.kernel[1]
-    places = columns.reshape(shape[1], size, *windows.out, shape[0])
-    views = window_views(images, windows.kernel, windows.stride, windows.out)
-    for place, view in enumerate(views):
-        view += places[:, place].transpose(3, 0, 1, 2)
+    across = images.transpose(1, 2, 3, 0)
+    for i in range(windows.kernel[0]):
+        end = i + windows.stride[0] * (windows.out[0] - 1) + 1
+        across[:, i : end : windows.stride[0]] += rows[:, i]
     return windows.crop(images)
 
 

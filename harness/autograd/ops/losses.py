@@ -8,7 +8,7 @@ import numpy as np
 
 from harness.autograd.errors import ShapeError
 from harness.autograd.function import Function
-from harness.autograd.kernels import outside
+from harness.autograd.kernels import constant_vector, outside
 from harness.autograd.opcase import OpCase
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ def _reduced(losses: np.ndarray, reduction: Reduction) -> tuple[np.ndarray, floa
     if losses.size == 0:
         raise ShapeError("the loss of an empty batch is not defined")
     factor = 1.0 / losses.size if reduction == "mean" else 1.0
-    return np.asarray(np.add.reduce(losses, axis=None) * factor, dtype=losses.dtype), factor
+    weights = constant_vector(losses.size, factor, losses.dtype.str)
+    return np.asanyarray(np.dot(losses.reshape(-1), weights)), factor
 
 
 class CrossEntropyBackward(Function):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def softmax_array(x: np.ndarray, axis: int) -> np.ndarray:
     """softmax of an array; the largest logit is subtracted first, so exp cannot overflow."""
     e: np.ndarray = x - np.maximum.reduce(x, axis=axis, keepdims=True)
-    np.exp(e, out=e)
+    e = np.exp(e, out=e if e.dtype.kind == "f" else None)
     e /= np.add.reduce(e, axis=axis, keepdims=True)
     return e
 
