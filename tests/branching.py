@@ -15,8 +15,8 @@ from tests.examples import ROOT, SMALL, small_file
 
 PATIENCE = 120.0
 TRAINING = "harness/training.py"
-GRADIENT = ("harness/autograd/ops/matmul.py", "grad_weight = g.T @ as_matrix(x.data)",
-            "grad_weight = 0.5 * (g.T @ as_matrix(x.data))")  # fmt: skip
+GRADIENT = ("harness/autograd/ops/matmul.py", "grad_weight = np.dot(g.T, as_matrix(x.data))",
+            "grad_weight = 0.5 * np.dot(g.T, as_matrix(x.data))")  # fmt: skip
 BACKWARD = "outputs, targets = learner.backward(x, y)"
 FIRST_LINE = "from __future__ import annotations\n"
 
