@@ -17,13 +17,20 @@ from harness.autograd.recording import Call
 Array = np.ndarray
 # Bytes: vector instructions and lines of the cache want whole ones.
 _ALIGNMENT = 64
+# Bytes that any processor of today has close by.
+NEAR = 1 << 18
 
 
-def shared(calls: Sequence[Call], made: Iterable[Array], kept: Iterable[Array]) -> list[Call]:
+def shared(
+    calls: Sequence[Call], made: Sequence[Array], kept: Iterable[Array], near: int = NEAR
+) -> list[Call]:
     """The calls on less memory: that of arrays which calls have `made` is used again.
 
-    Not that of those `kept`, which are wanted after the last call.
+    Not that of those `kept`, which are wanted after the last call; and none where all of them
+    are `near` anyway, in bytes.
     """
+    if sum(each.nbytes for each in made) <= near:
+        return list(calls)
     lives = _lives(calls, {id(owner(each)) for each in made} - {id(owner(each)) for each in kept})
     beginning, ending = defaultdict(list), defaultdict(list)
     for root, first, last in lives:
@@ -56,8 +63,10 @@ def without_copies(calls: Sequence[Call], made: Iterable[Array]) -> list[Call]:
         target, source = call.given[:2]
         first, *others = uses[id(owner(source))]
         is_only_copied = id(owner(source)) in roots and others == [at]
+        if not is_only_copied or not _is_whole(source, target):
+            continue
         between = (each for other in calls[first + 1 : at] for each in other.arrays)
-        if is_only_copied and _is_whole(source, target) and not _is_among(target, between):
+        if not _is_among(target, between):
             shorter[first] = calls[first].changed(partial(_instead, source, target))
             del shorter[at]
     return list(shorter.values())

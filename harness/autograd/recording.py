@@ -12,8 +12,9 @@ the same; a number that is taken out ends the recording. What is made from nothi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from operator import setitem
 from typing import Any
 from weakref import ref
@@ -43,7 +44,7 @@ class DivergedError(Exception):
     """A truth that was asked for while recording is another one now."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Call:
     """A function of numpy and what it is given; arrays may be inside tuples and lists.
 
@@ -61,17 +62,10 @@ class Call:
         filled = None if self.filled is None else change(self.filled)
         return Call(filled, self.function, _each_array(self.given, change), options)
 
-    @property
+    @cached_property
     def arrays(self) -> list[Array]:
         """All arrays that it reads or fills."""
-        found: list[Array] = []
-
-        def look(array: Array) -> Array:
-            found.append(array)
-            return array
-
-        self.changed(look)
-        return found
+        return list(_all_arrays((*self.given, *self.options.values())))
 
 
 class Tape:
@@ -122,7 +116,7 @@ class Tape:
     def result(self, function: Callable[..., Any], *given: Any, **options: Any) -> Any:
         """What a function gives: a view of what it is given, or numbers that it gives again."""
         got = function(*given, **options)
-        sources = Call(None, function, given, options).arrays
+        sources = list(_all_arrays((*given, *options.values())))
         if isinstance(got, np.dtype) or not self._is_open:
             return got
         if isinstance(got, tuple | list):
@@ -213,6 +207,16 @@ def _ask(source: Array, expected: bool) -> None:
 def _is_view(got: Any, sources: Sequence[Array]) -> bool:
     """Whether an array looks at the memory of one of these."""
     return isinstance(got, Array) and any(np.may_share_memory(got, each) for each in sources)
+
+
+def _all_arrays(values: Iterable[Any]) -> Iterator[Array]:
+    for value in values:
+        if isinstance(value, Array):
+            yield value
+        elif isinstance(value, tuple | list):
+            yield from _all_arrays(value)
+        elif isinstance(value, dict):
+            yield from _all_arrays(value.values())
 
 
 def _each_array(value: Any, change: Callable[[Array], Array]) -> Any:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from operator import is_
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ Arrays = tuple[Array, ...]
 # From the arrays of a batch to what is wanted of it; gradients are then with the parameters.
 Step = Callable[..., Arrays]
 # The step that is recorded, counted from 0: a training of fewer is not worth it.
-_FIRST = 4
+_FIRST = 10
 # So many steps lie between those that are judged.
 _EVERY = 64
 
@@ -72,7 +71,10 @@ class Replayed:
 
     def _is_clean(self) -> bool:
         """Whether no gradient is there: it would have to be added to."""
-        return all(parameter.grad is None for parameter in self._parameters)
+        for parameter in self._parameters:  # noqa: SIM110  (asked at every step; all() is slower)
+            if parameter.grad is not None:
+                return False
+        return True
 
     def _record(self, batch: Arrays) -> Arrays:
         self._is_given_up = True  # until all has gone well
@@ -114,19 +116,18 @@ class _Recorded:
     ) -> None:
         self._calls = list(map(_bound, calls))
         self._memory, self._outputs = memory, outputs
-        self._parameters = parameters
-        self._data = [parameter.data for parameter in parameters]
-        self._wanted = [parameter.requires_grad for parameter in parameters]
-        self._gradients = [parameter.grad for parameter in parameters]
+        self._before = [(each, each.data, each.requires_grad) for each in parameters]
+        self._after = [(each, each.grad) for each in parameters]
 
     def fits(self, batch: Arrays) -> bool:
         """Whether a batch and the parameters are as they were, but for their numbers."""
-        parameters = self._parameters
-        return (
-            all(map(_is_alike, batch, self._memory))
-            and all(map(is_, [parameter.data for parameter in parameters], self._data))
-            and [parameter.requires_grad for parameter in parameters] == self._wanted
-        )
+        for array, memory in zip(batch, self._memory, strict=True):
+            if array.shape != memory.shape or array.dtype != memory.dtype:
+                return False
+        for parameter, data, wanted in self._before:
+            if parameter.data is not data or parameter.requires_grad is not wanted:
+                return False
+        return True
 
     def run(self, batch: Arrays) -> Arrays:
         """The step for another batch; raises DivergedError where it would take another way."""
@@ -134,7 +135,7 @@ class _Recorded:
             np.copyto(memory, array)
         for function, given in self._calls:
             function(*given)
-        for parameter, gradient in zip(self._parameters, self._gradients, strict=True):
+        for parameter, gradient in self._after:
             parameter.grad = gradient
         return tuple(output.copy() for output in self._outputs)
 
@@ -175,10 +176,6 @@ def _bound(call: Call) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     return (partial(call.function, **options) if options else call.function), call.given
 
 
-def _is_alike(a: Array, b: Array) -> bool:
-    return a.shape == b.shape and a.dtype == b.dtype
-
-
 def _copy(array: Array | None) -> Array | None:
     return None if array is None else array.copy()
 
@@ -186,4 +183,4 @@ def _copy(array: Array | None) -> Array | None:
 def _is_same(a: Array | None, b: Array | None) -> bool:
     if a is None or b is None:
         return a is b
-    return _is_alike(a, b) and a.tobytes() == b.tobytes()
+    return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()
