@@ -24,16 +24,25 @@ class Flat:
         sizes = [parameter.size for parameter in self.parameters]
         self.ends = np.cumsum(sizes).tolist()
         self.starts = [0, *self.ends[:-1]]
+        self._attach()
+
+    def _attach(self) -> None:
+        """Lay out what the parameters hold now, and make them views of that."""
         self.data = np.concatenate([parameter.data.ravel() for parameter in self.parameters])
         self.grad = np.zeros_like(self.data)
-        self._data_views = [self._view(self.data, i) for i in range(len(sizes))]
-        self._grad_views = [self._view(self.grad, i) for i in range(len(sizes))]
+        self._data_views = [self._view(self.data, i) for i in range(len(self.parameters))]
+        self._grad_views = [self._view(self.grad, i) for i in range(len(self.parameters))]
         for parameter, data, grad in zip(
             self.parameters, self._data_views, self._grad_views, strict=True
         ):
             parameter.data = data
             parameter._grad_buffer = grad
             parameter._flat = self
+
+    @property
+    def _is_torn(self) -> bool:
+        """Whether the views look elsewhere, as those of a copy (deepcopy, pickle) do."""
+        return self._data_views[0].base is not self.data
 
     def _view(self, buffer: np.ndarray, i: int) -> np.ndarray:
         return buffer[self.starts[i] : self.ends[i]].reshape(self.parameters[i].shape)
@@ -44,6 +53,8 @@ class Flat:
         Data or gradients that somebody assigned since the last step are copied in, so
         `parameter.grad = array` and `parameter.data = array` keep their meaning.
         """
+        if self._is_torn:
+            self._attach()
         if (
             self.all_data(self.parameters) is not None
             and self.all_grad(self.parameters) is not None
@@ -77,14 +88,14 @@ class Flat:
 
     def all_data(self, parameters: Sequence[Tensor]) -> np.ndarray | None:
         """The data of just these parameters end to end; None when some is not in the buffer."""
-        if self.parameters is not parameters and self.parameters != parameters:
+        if self._is_torn or (self.parameters is not parameters and self.parameters != parameters):
             return None
         in_place = map(is_, [p.data for p in parameters], self._data_views)
         return self.data if all(in_place) else None
 
     def all_grad(self, parameters: Sequence[Tensor]) -> np.ndarray | None:
         """Their gradients end to end; None when one has not arrived or is somewhere else."""
-        if self.parameters is not parameters and self.parameters != parameters:
+        if self._is_torn or (self.parameters is not parameters and self.parameters != parameters):
             return None
         in_place = map(is_, [p.grad for p in parameters], self._grad_views)
         return self.grad if all(in_place) else None

@@ -116,6 +116,9 @@ class Tape:
     def result(self, function: Callable[..., Any], *given: Any, **options: Any) -> Any:
         """What a function gives: a view of what it is given, or numbers that it gives again."""
         got = function(*given, **options)
+        if got is None or getattr(got, "dtype", np.dtype(float)).hasobject:
+            self.escape(f"{function.__name__} gives no numbers")
+            return got
         sources = list(_all_arrays((*given, *options.values())))
         if isinstance(got, np.dtype) or not self._is_open:
             return got
@@ -173,7 +176,9 @@ class Noted(Array):
             self.tape.escape(f"{function.__name__} with out")
         if function is np.empty_like:
             return self.tape.new(np.empty_like(*given, **options, subok=False))
-        if function in _FILLING:
+        if function in _FILLING and len(given) > 2:
+            self.tape.escape(f"{function.__name__} into an array")
+        elif function in _FILLING:
             got = np.asarray(function(*given, **options))
             self.tape.add(Call(got, function, given, {**options, "out": got}))
             return self.tape.new(got)
@@ -246,7 +251,10 @@ def _made_again(
 def _fill(
     target: Array, function: Callable[..., Any], given: tuple[Any, ...], options: dict[str, Any]
 ) -> None:
-    np.copyto(target, function(*given, **options))
+    got = function(*given, **options)
+    if np.shape(got) != target.shape:  # as many numbers as there are different ones, say
+        raise DivergedError
+    np.copyto(target, got)
 
 
 def _constant(given: tuple[Any, ...]) -> tuple[Any, ...]:

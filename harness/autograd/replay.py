@@ -1,8 +1,9 @@
 """Runs the numpy calls of a step again, without the Python around them.
 
-The first steps run as they are written. One of them is recorded; from then on its calls are run,
-and every so often the step itself beside them, as the judge: where they differ in a single bit, or
-the calls are not all that a step does, it is run as it is written, for good.
+The first steps run as they are written. One of them is watched, and if it hangs on nothing but
+its numbers, the next one is recorded; from then on its calls are run, and every so often the step
+itself beside them, as the judge: where they differ in a single bit, or the calls are not all that
+a step does, it is run as it is written, for good.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ import numpy as np
 from harness.autograd.memory import owner, shared, without_copies
 from harness.autograd.recording import Call, DivergedError, Tape, plain
 from harness.autograd.tensor import Tensor
+from harness.autograd.witness import Witness, is_own
 
 Array = np.ndarray
 Arrays = tuple[Array, ...]
 # From the arrays of a batch to what is wanted of it; gradients are then with the parameters.
 Step = Callable[..., Arrays]
-# The step that is recorded, counted from 0: a training of fewer is not worth it.
+# The step that is watched, counted from 0: a training of fewer is not worth it.
 _FIRST = 10
 # So many steps lie between those that are judged.
 _EVERY = 64
@@ -32,18 +34,24 @@ class Replayed:
     """A step that gets faster; to be called as the step itself.
 
     What it returns is the caller's; gradients are where an optimizer has put its buffers. A step
-    that `sends_gradients` finds none when it begins; any other leaves them as they are.
+    that `sends_gradients` finds none when it begins; any other leaves them as they are. It stays
+    as it is when it runs code in a file that is not to be trusted; see `Witness`.
     """
 
     def __init__(
-        self, step: Step, parameters: Sequence[Tensor], sends_gradients: bool = True
+        self,
+        step: Step,
+        parameters: Sequence[Tensor],
+        sends_gradients: bool = True,
+        trusts: Callable[[str], bool] = is_own,
     ) -> None:
         self._step = step
         self._parameters = list(parameters)
         self._sends_gradients = sends_gradients
+        self._trusts = trusts
         self._count = 0
         self._recorded: _Recorded | None = None
-        self._is_given_up = False
+        self._is_pure = self._is_given_up = False
 
     def __call__(self, *batch: Array) -> Arrays:
         if self._sends_gradients:
@@ -60,14 +68,18 @@ class Replayed:
         if count < _FIRST or self._is_given_up or not self._is_clean():
             return self._step(*batch)
         if self._recorded is None:
-            return self._record(batch)
+            return self._record(batch) if self._is_pure else self._witnessed(batch)
         if not self._recorded.fits(batch):
             return self._step(*batch)
-        if count == _FIRST + 1 or count % _EVERY == 0:
+        if count == _FIRST + 2 or count % _EVERY == 0:
             return self._judged(self._recorded, batch)
-        with suppress(DivergedError):
+        try:
             return self._recorded.run(batch)
-        return self._step(*batch)
+        except DivergedError:
+            return self._step(*batch)
+        except Exception:  # what the step itself would raise, or perhaps would not
+            self._is_given_up = True
+            return self._step(*batch)
 
     def _is_clean(self) -> bool:
         """Whether no gradient is there: it would have to be added to."""
@@ -76,29 +88,64 @@ class Replayed:
                 return False
         return True
 
+    def _witnessed(self, batch: Arrays) -> Arrays:
+        numbers = [parameter.data for parameter in self._parameters]
+        numbers += [each._grad_buffer for each in self._parameters if each._grad_buffer is not None]
+        with Witness(self._step, [*numbers, *batch], self._trusts) as witness:
+            outputs = self._step(*batch)
+        self._is_pure = witness.is_pure
+        self._is_given_up = not witness.is_pure
+        return outputs
+
     def _record(self, batch: Arrays) -> Arrays:
-        self._is_given_up = True  # until all has gone well
+        outputs, gradients, expected = self._as_written(batch)
+        recorded = None
+        with suppress(Exception):  # of arrays that tell of themselves the step does not know
+            recorded, again = self._noted(batch)
+            if not all(map(_is_same, again, (*outputs, *expected))):
+                recorded = None
+        self._recorded, self._is_given_up = recorded, recorded is None
+        self._restore(gradients, expected)
+        return outputs
+
+    def _noted(self, batch: Arrays) -> tuple[_Recorded | None, list[Array | None]]:
+        """The step with its calls noted, if they are all of it, and what it gave."""
         if any(parameter._grad_buffer is None for parameter in self._parameters):
-            return self._step(*batch)
+            return None, []
         tape, memory = Tape(), tuple(array.copy() for array in batch)
-        with _noted(tape, self._parameters):
+        with _telling(tape, self._parameters):
             outputs = tuple(map(plain, self._step(*map(tape.noted, memory))))
-        if not tape.kept and _is_whole(tape, self._parameters):
-            calls = shared(without_copies(tape.calls, tape.made), tape.made, outputs)
-            self._recorded = _Recorded(calls, memory, self._parameters, outputs)
-            self._is_given_up = False
-        return tuple(output.copy() for output in outputs)
+        given = [*outputs, *self._gradients()]
+        if tape.kept or not _is_whole(tape, self._parameters):
+            return None, given
+        calls = shared(without_copies(tape.calls, tape.made), tape.made, outputs)
+        return _Recorded(calls, memory, self._parameters, outputs), given
 
     def _judged(self, recorded: _Recorded, batch: Arrays) -> Arrays:
-        expected = [_copy(each) for each in (*self._step(*batch), *self._gradients())]
-        self._leave([None] * len(self._parameters))
-        with suppress(DivergedError):
-            outputs = recorded.run(batch)
-            if all(map(_is_same, (*outputs, *self._gradients()), expected)):
+        """What the step gives, which is done once whatever comes of the judgement."""
+        outputs, gradients, expected = self._as_written(batch)
+        with suppress(Exception):  # whatever it is, the step itself does not know of it
+            again = (*recorded.run(batch), *self._gradients())
+            if all(map(_is_same, again, (*outputs, *expected))):
                 return outputs
         self._is_given_up = True
-        self._leave([None] * len(self._parameters))
-        return self._step(*batch)
+        self._restore(gradients, expected)
+        return outputs
+
+    def _as_written(self, batch: Arrays) -> tuple[Arrays, list[Array | None], list[Array | None]]:
+        """The step's outputs and gradients, and copies of the latter; no gradient is left."""
+        outputs = tuple(output.copy() for output in self._step(*batch))
+        gradients = self._gradients()
+        copies = [None if each is None else each.copy() for each in gradients]
+        self._leave([None] * len(gradients))
+        return outputs, gradients, copies
+
+    def _restore(self, gradients: list[Array | None], right: list[Array | None]) -> None:
+        """Put gradients back where they were, with their numbers."""
+        self._leave(gradients)
+        for gradient, numbers in zip(gradients, right, strict=True):
+            if gradient is not None and numbers is not None:
+                np.copyto(gradient, numbers)
 
     def _gradients(self) -> list[Array | None]:
         return [parameter.grad for parameter in self._parameters]
@@ -141,7 +188,7 @@ class _Recorded:
 
 
 @contextmanager
-def _noted(tape: Tape, parameters: Sequence[Tensor]) -> Iterator[None]:
+def _telling(tape: Tape, parameters: Sequence[Tensor]) -> Iterator[None]:
     """Inside, a tape is told what is done with parameters and their gradients."""
     before = [(parameter, parameter.data, parameter._grad_buffer) for parameter in parameters]
     for parameter, data, buffer in before:
@@ -174,10 +221,6 @@ def _bound(call: Call) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     if call.function is np.dot and options.keys() == {"out"}:
         return np.dot, (*call.given, options["out"])  # without its name, which takes time, too
     return (partial(call.function, **options) if options else call.function), call.given
-
-
-def _copy(array: Array | None) -> Array | None:
-    return None if array is None else array.copy()
 
 
 def _is_same(a: Array | None, b: Array | None) -> bool:

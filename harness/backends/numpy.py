@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from itertools import starmap
+from pathlib import Path
 
 import numpy as np
 
@@ -12,6 +13,7 @@ import harness
 from harness.autograd import Function, Tensor, nn, no_grad, ops, optim, tracing
 from harness.autograd.replay import Replayed
 from harness.autograd.tensor import Stack
+from harness.autograd.witness import is_own
 from harness.backends.base import Backend, Event, Layer, Namespace, Place, Step, Trace, lay_out
 
 _LOSSES = ("CrossEntropyLoss", "BCEWithLogitsLoss", "MSELoss")
@@ -73,7 +75,7 @@ class NumpyBackend(Backend):
     def replayed(
         self, step: Step, parameters: Sequence[Tensor], sends_gradients: bool = True
     ) -> Step:
-        return Replayed(step, parameters, sends_gradients)
+        return Replayed(step, parameters, sends_gradients, _is_known)
 
     def keep_gradient(self, tensor: Tensor) -> None:
         tensor.requires_grad = True
@@ -108,6 +110,17 @@ class NumpyBackend(Backend):
 
     def no_grad(self) -> AbstractContextManager[None]:
         return no_grad()
+
+
+# What runs between a batch and its gradients when a milestone is trained or evaluated.
+_LOOP = {
+    str(Path(harness.__file__).with_name(name))
+    for name in ("evaluation.py", "metrics.py", "model.py", "training.py")
+} | {__file__}
+
+
+def _is_known(file: str) -> bool:
+    return file in _LOOP or is_own(file)
 
 
 def _event(tensor: Tensor, maker: Function | None, stack: Stack) -> Event:

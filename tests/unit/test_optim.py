@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import pickle
 from collections.abc import Callable, Sequence
+from copy import deepcopy
+from typing import Any
 
 import numpy as np
 import pytest
 
-from harness.autograd import ShapeError, Tensor, optim
+from harness.autograd import ShapeError, Tensor, nn, ops, optim
 
 Arrays = list[np.ndarray]
 Recursion = Callable[[np.ndarray, Sequence[np.ndarray]], np.ndarray]
@@ -333,6 +336,26 @@ def test_an_assigned_array_of_another_shape_is_refused(attribute: str) -> None:
 
     with pytest.raises(ShapeError, match=r"shape \(3,\) was given .* of shape \(1,\)"):
         optimizer.step()
+
+
+@pytest.mark.parametrize("copied", [deepcopy, lambda both: pickle.loads(pickle.dumps(both))])
+def test_copy_of_model_and_optimizer_goes_on_by_itself(copied: Any) -> None:
+    def step(layer: nn.Linear, optimizer: optim.Optimizer) -> float:
+        optimizer.zero_grad()
+        loss = ops.mse_loss(layer(Tensor(x)), Tensor(y))
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    rng = np.random.default_rng(0)
+    x, y = (rng.standard_normal((5, n)).astype(np.float32) for n in (3, 2))
+    layer = nn.Linear(3, 2, rng=rng)
+    optimizer = optim.Adam(layer.parameters(), lr=0.1)
+    step(layer, optimizer)
+    other_layer, other_optimizer = copied((layer, optimizer))
+    expected = [step(layer, optimizer) for _ in range(5)]
+    assert [step(other_layer, other_optimizer) for _ in range(5)] == expected
+    assert np.array_equal(other_layer.weight.data, layer.weight.data)
 
 
 if __name__ == "__main__":
