@@ -17,7 +17,12 @@ from harness.autograd.tensor import Tensor
 
 
 class Flat:
-    """Parameters of one dtype, laid end to end in `data`, their gradients in `grad`."""
+    """Parameters of one dtype, laid end to end in `data`, their gradients in `grad`.
+
+    `is_replayed` says that the step which trains them is run again from its calls.
+    """
+
+    is_replayed = False
 
     def __init__(self, parameters: Sequence[Tensor]) -> None:
         self.parameters = list(parameters)

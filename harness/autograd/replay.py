@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.autograd.flat import Flat
 from harness.autograd.memory import owner, shared, without_copies
 from harness.autograd.recording import Call, DivergedError, Tape, plain
 from harness.autograd.tensor import Tensor
@@ -34,7 +35,8 @@ class Replayed:
     """A step that gets faster; to be called as the step itself.
 
     What it returns is the caller's; gradients are where an optimizer has put its buffers. A step
-    that `sends_gradients` finds none when it begins; any other leaves them as they are. It stays
+    that `sends_gradients` finds none when it begins; any other leaves them as they are, and is
+    run again only while the one that trains the same parameters is. It stays
     as it is when it runs code in a file that is not to be trusted; see `Witness`.
     """
 
@@ -56,6 +58,8 @@ class Replayed:
     def __call__(self, *batch: Array) -> Arrays:
         if self._sends_gradients:
             return self._next(batch)
+        if not all(flat.is_replayed for flat in self._flats()):
+            return self._step(*batch)  # what training keeps in Python may be looked at here
         kept = [parameter.grad for parameter in self._parameters]
         self._leave([None] * len(kept))
         try:
@@ -78,8 +82,11 @@ class Replayed:
         except DivergedError:
             return self._step(*batch)
         except Exception:  # what the step itself would raise, or perhaps would not
-            self._is_given_up = True
+            self._give_up()
             return self._step(*batch)
+
+    def _flats(self) -> list[Flat]:
+        return list({id(p._flat): p._flat for p in self._parameters if p._flat}.values())
 
     def _is_clean(self) -> bool:
         """Whether no gradient is there: it would have to be added to."""
@@ -104,7 +111,8 @@ class Replayed:
             recorded, again = self._noted(batch)
             if not all(map(_is_same, again, (*outputs, *expected))):
                 recorded = None
-        self._recorded, self._is_given_up = recorded, recorded is None
+        self._recorded = recorded
+        self._give_up(recorded is None)
         self._restore(gradients, expected)
         return outputs
 
@@ -128,9 +136,15 @@ class Replayed:
             again = (*recorded.run(batch), *self._gradients())
             if all(map(_is_same, again, (*outputs, *expected))):
                 return outputs
-        self._is_given_up = True
+        self._give_up()
         self._restore(gradients, expected)
         return outputs
+
+    def _give_up(self, is_final: bool = True) -> None:
+        self._is_given_up = is_final
+        if self._sends_gradients:
+            for flat in self._flats():
+                flat.is_replayed = not is_final
 
     def _as_written(self, batch: Arrays) -> tuple[Arrays, list[Array | None], list[Array | None]]:
         """The step's outputs and gradients, and copies of the latter; no gradient is left."""
