@@ -43,7 +43,7 @@ class Witness:
     ) -> None:
         self._step, self._trusts = step, trusts
         self._numbers = {id(owner(each)) for each in numbers}
-        self._seen: set[CodeType] = set()
+        self._seen: dict[int, CodeType] = {}
         self._globals: dict[int, tuple[dict[str, Any], list[Any]]] = {}
         self._has_strangers = False
         self.is_pure = False
@@ -59,20 +59,21 @@ class Witness:
         if self._is_free:
             sys.setprofile(None)
         is_still = self._state(self._step) == self._before and all(
-            self._state(_own_names(names)) == before for names, before in self._globals.values()
+            _variables(names) == before for names, before in self._globals.values()
         )
         self.is_pure = self._is_free and not self._has_strangers and is_still
 
     def _listen(self, frame: FrameType, event: str, argument: object) -> None:
         code = frame.f_code
-        if event != "call" or code in self._seen or code is Witness.__exit__.__code__:
+        # By id: to tell whether two codes are equal takes longer than to run them.
+        if event != "call" or id(code) in self._seen or code is Witness.__exit__.__code__:
             return
-        self._seen.add(code)
+        self._seen[id(code)] = code
         if not self._trusts(code.co_filename):
             self._has_strangers = True
         elif id(frame.f_globals) not in self._globals and "numpy" not in code.co_filename:
             names = frame.f_globals
-            self._globals[id(names)] = names, self._state(_own_names(names))
+            self._globals[id(names)] = names, _variables(names)
 
     def _state(self, root: object) -> list[Any]:
         """All numbers and texts that can be reached from here, but those of the step itself."""
@@ -111,9 +112,20 @@ class Witness:
             waiting.append(vars(value))
 
 
-def _own_names(module: dict[str, Any]) -> dict[str, Any]:
-    """What a module defines, without what Python puts there."""
-    return {name: value for name, value in module.items() if not name.startswith("__")}
+def _variables(module: dict[str, Any]) -> list[Any]:
+    """The numbers and texts of a module, also those one level down in what it has."""
+    found: list[Any] = []
+    for name, value in module.items():
+        if isinstance(value, _PLAIN):
+            found.append(value)
+        elif isinstance(value, np.random.Generator):
+            found.append(str(value.bit_generator.state))
+        elif isinstance(value, np.ndarray):
+            found.append(zlib.crc32(value.tobytes()))
+        elif isinstance(value, list | dict | set) and not name.startswith("__"):
+            inside = value.values() if isinstance(value, dict) else value
+            found += [each if isinstance(each, _PLAIN) else id(each) for each in inside]
+    return found
 
 
 def _is_full(cell: Any) -> bool:
