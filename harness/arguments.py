@@ -97,8 +97,21 @@ def misfits(
 
 
 def accepts(factory: Factory, name: str) -> bool:
-    """Whether `factory` has an argument of that name."""
-    return name in _signature(factory)[0]
+    """Whether `factory` takes an argument of that name: as one of its own, or as any (**kwargs).
+
+    One that does not tell what it takes may take it. This is the only notion of that: whoever
+    builds a layer hands over its generator, `rng`, by it.
+    """
+    named, is_open = _signature(factory)
+    return is_open or name in named
+
+
+def may_lack(factory: Factory, name: str) -> bool:
+    """Whether `factory` takes an argument of that name that can be left out."""
+    named, is_open = _signature(factory)
+    if name not in named:
+        return is_open
+    return named[name].default is not inspect.Parameter.empty
 
 
 def first_argument(factory: Factory) -> str:

@@ -5,9 +5,35 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keeps a folder from others that would hold it too; raises BlockingIOError if one does.
+
+    It ends with the process, however that ends. Where there are no such locks, nothing is held.
+    """
+    try:
+        from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
+    except ImportError:
+        yield
+        return
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            flock(number, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            raise
+        except OSError:  # a file system without locks
+            pass
+        yield
+        with suppress(OSError):
+            flock(number, LOCK_UN)  # at once, also where another process has inherited it
+    finally:
+        os.close(number)
 
 
 @contextmanager

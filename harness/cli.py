@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
+from contextlib import suppress
 from importlib import import_module
 from io import TextIOWrapper
 from pkgutil import iter_modules
@@ -19,6 +22,24 @@ NO_VERDICT = 3
 
 def main() -> None:
     """The entry point: every HarnessError becomes a sentence and its exit code."""
+    try:
+        _main()
+    except SystemExit as left:
+        # A thread that an engine started while it was imported would keep this process for ever.
+        if any(each is not threading.main_thread() and not each.daemon
+               for each in threading.enumerate()):  # fmt: skip
+            _end_now(left.code)
+        raise
+
+
+def _end_now(code: object) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # closed: there is nothing to lose
+            stream.flush()
+    os._exit(code if isinstance(code, int) else 1 if code else 0)
+
+
+def _main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # an arrow is not worth a crash

@@ -22,14 +22,17 @@ from dataclasses import dataclass
 from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any, ParamSpec, TypeVar
 
 from harness.errors import JobCrashedError, JobError, JobKilledError, JobTimeoutError
+from harness.raised import told
 
 P = ParamSpec("P")
 T = TypeVar("T")
 _CONTEXT = get_context("fork" if "fork" in get_all_start_methods() else "spawn")
+# So long may a process take to end once its task is done: a thread may keep it for ever.
+_GRACE = 0.5
 
 
 class IsolatedExecutor(Executor):
@@ -143,10 +146,19 @@ def _complete(future: Future[Any], answer: bytes | JobError) -> None:
 
 @dataclass
 class _Task:
+    """A process at work; `answer` is there once it has sent one, or closed the connection."""
+
     number: int
     process: BaseProcess
     results: Connection
     deadline: float
+    answer: bytes | None = None
+    is_ending: bool = False
+
+    @property
+    def awaited(self) -> Connection | int:
+        """What is ready when there is something to do: its answer, and then its end."""
+        return self.process.sentinel if self.is_ending else self.results
 
 
 def _keep(connection: Connection, parents_end: Connection, timeout: float | None) -> None:
@@ -159,23 +171,36 @@ def _keep(connection: Connection, parents_end: Connection, timeout: float | None
     running: list[_Task] = []
     try:
         while True:
-            ready = wait([connection, *(task.results for task in running)], _patience(running))
+            ready = wait([connection, *(task.awaited for task in running)], _patience(running))
             if connection in ready:
                 request = connection.recv()
                 if request is None:
                     return
                 running.append(_start(connection, lifeline, request, timeout))
-            for task in [task for task in running if task.results in ready]:
-                running.remove(task)
-                connection.send((task.number, _answer(task)))
-            for task in [task for task in running if task.deadline <= monotonic()]:
-                running.remove(task)
-                connection.send((task.number, _overdue(task, timeout)))
+            for task in list(running):
+                if (answer := _looked_after(task, task.awaited in ready, timeout)) is not None:
+                    running.remove(task)
+                    connection.send((task.number, answer))
     except (EOFError, OSError):
         pass  # the parent is gone
     finally:
         for task in running:
             task.process.kill()
+
+
+def _looked_after(task: _Task, is_ready: bool, timeout: float | None) -> bytes | JobError | None:
+    """What became of a task, once its process has ended or had to be ended; None before."""
+    if is_ready and not task.is_ending:
+        with suppress(EOFError, OSError):
+            task.answer = task.results.recv_bytes()
+        task.results.close()
+        task.is_ending, task.deadline = True, monotonic() + _GRACE
+        return None  # its end is waited for, as is that of the others
+    if not is_ready and task.deadline > monotonic():
+        return None
+    if not task.is_ending:
+        return _overdue(task, timeout)
+    return _ended(task)
 
 
 def _patience(running: list[_Task]) -> float | None:
@@ -232,7 +257,7 @@ def _crash(error: BaseException) -> JobCrashedError:
     frames = traceback.extract_tb(error.__traceback__)
     last = frames[-1] if frames else None
     where = f" ({_from_here(last.filename)}:{last.lineno} in {last.name})" if last else ""
-    message = f"it raised {type(error).__name__}: {error}{where}"
+    message = f"it raised {told(error)}{where}"
     details = "".join(traceback.format_exception(error))
     return JobCrashedError(message, "The traceback is in the scorecard.", details)
 
@@ -242,16 +267,28 @@ def _from_here(file: str) -> str:
     return file.removeprefix(os.path.join(os.getcwd(), ""))
 
 
-def _answer(task: _Task) -> bytes | JobKilledError:
-    answer: bytes | JobKilledError
-    try:
-        answer = task.results.recv_bytes()
-    except (EOFError, OSError):
+def _ended(task: _Task) -> bytes | JobKilledError:
+    """The answer of a process that ends, or is killed as it does not, or what it died of."""
+    code = _exit_code(task.process)
+    if code is None:
+        task.process.kill()
         task.process.join()
-        answer = _death(task.process.exitcode or 0)
-    task.results.close()
-    task.process.join()
-    return answer
+    if task.answer is not None:
+        return task.answer
+    if code is None:
+        return JobKilledError("its process closed its connection to the harness and went on")
+    return _death(code)
+
+
+def _exit_code(process: BaseProcess) -> int | None:
+    """That of a process which has ended, or is about to; None for one that goes on.
+
+    It is not joined: its sentinel is a file that an engine may have closed.
+    """
+    patience = monotonic() + 0.1
+    while process.exitcode is None and monotonic() < patience:
+        sleep(0.001)
+    return process.exitcode
 
 
 def _death(exitcode: int) -> JobKilledError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 import numpy as np
 
@@ -21,6 +22,9 @@ from harness.metrics import LOSSES, require_targets, targets_for
 from harness.model import Model, Node, build
 from harness.training import Learner
 from harness.yaml_source import KEY
+
+# What a name is called, and where in a namespace it is.
+KINDS = (("layer", "layers"), ("loss", "losses"), ("optimizer", "optimizers"), ("op", "ops"))
 
 
 @dataclass(frozen=True)
@@ -85,18 +89,33 @@ def not_offered(backend: Backend) -> list[str]:
     A function is one that an engine need not answer, and that this one does not.
     """
     whole = backends.load(backends.VOCABULARY).namespace
-    kinds = (("layer", "layers"), ("loss", "losses"), ("optimizer", "optimizers"), ("op", "ops"))
     names = [
         f"{kind} {name}"
-        for kind, kinds_ in kinds
-        for name in getattr(whole, kinds_)
-        if name not in getattr(backend.namespace, kinds_)
+        for kind, kinds in KINDS
+        for name in getattr(whole, kinds)
+        if name not in getattr(backend.namespace, kinds)
     ]
     optional = ("no_grad", "keep_gradient", "trace")
     given = type(backend)
     return names + [
         f"function {name}" for name in optional if getattr(given, name) is getattr(Backend, name)
     ]
+
+
+def unknown_to_the_harness(backend: Backend) -> list[str]:
+    """All that a backend offers and the harness does not know: "unknown layer Swish".
+
+    Of these there is no formula to hold them against. A question says which may be misspelt.
+    """
+    whole = backends.load(backends.VOCABULARY).namespace
+    found = []
+    for kind, kinds in KINDS:
+        known = getattr(whole, kinds)
+        strange = [name for name in getattr(backend.namespace, kinds) if name not in known]
+        for name in strange:
+            asked = did_you_mean(name, known).strip()
+            found.append(f"unknown {kind} {name}{f' ({asked})' if asked else ''}")
+    return found
 
 
 def _lacking_layers(
@@ -114,9 +133,15 @@ def _lacking(
     given: Mapping[str, object],
     own: tuple[str, ...],
 ) -> Iterator[str]:
-    """The name, or each argument that its factory does not take, or takes and was not given."""
+    """The name, or each argument that its factory does not take, or takes and was not given.
+
+    One of the backend's own names that is nearly it, and is no other of the harness's, is told.
+    """
     if name not in offered:
-        yield f"{kind} {name}"
+        known = getattr(backends.load(backends.VOCABULARY).namespace, dict(KINDS)[kind])
+        own_names = {each.lower(): each for each in offered if each not in known}
+        close = get_close_matches(name.lower(), own_names, 1)
+        yield f"{kind} {name} (it has '{own_names[close[0]]}')" if close else f"{kind} {name}"
         return
     for argument, text in misfits(offered[name], given, own):
         is_taken = argument not in given or accepts(offered[name], argument)
@@ -216,7 +241,13 @@ def _through(
             x = node.layer(x)
         except NotImplementedError as error:
             raise _unsupported(backend, node.type, node.label, error) from error
-        except (ValueError, TypeError, IndexError, RuntimeError, MemoryError) as error:
+        except RecursionError:  # nothing about the config: the job says what raised, and where
+            raise
+        except MemoryError as error:
+            message = f"{node.type} ran out of memory on its input {_examples(got)}: {error}"
+            message = message.removesuffix(": ")
+            raise ConfigError([config.problem(node.path, message)]) from error
+        except (ValueError, TypeError, IndexError, RuntimeError) as error:
             message = f"{node.type} does not fit its input {_examples(got)}: {error}"
             raise ConfigError([config.problem(node.path, message)]) from error
         own = {} if node.children else backend.parameters(node.layer)

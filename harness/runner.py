@@ -22,11 +22,12 @@ from harness.errors import (
     NotSupportedError,
 )
 from harness.faults import planted
-from harness.preparation import not_offered, prepare
+from harness.preparation import not_offered, prepare, unknown_to_the_harness
 from harness.probes.models.specimen import Specimen
 from harness.probes.models.walking import specs
 from harness.probes.runs.short_run import Watched
 from harness.probes.runs.whole import WholeTraining
+from harness.probes.trials.layers import untried
 from harness.record import EngineRecord, RunRecord
 from harness.results import failed_result, judged_result
 from harness.scorecard import Result
@@ -152,7 +153,8 @@ def examine_engine(job: EngineJob) -> EngineRecord:
     with planted(job.fault, job.backend) as ground:
         backend = ground.backend
         probed = probes.examine("engine", job.probes, backend)
-        return EngineRecord(backend.name, probed, not_offered(backend))
+        lacks = [*not_offered(backend), *untried(backend), *unknown_to_the_harness(backend)]
+        return EngineRecord(backend.name, probed, lacks)
 
 
 def run(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future, wait
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from harness import backends, config
+from harness.atomic_files import held
 from harness.backends.base import Backend, shown_path
 from harness.checks import chosen, judge_engine, probes_for
 from harness.config import MilestoneConfig
@@ -20,6 +21,7 @@ from harness.errors import (
     HarnessError,
     JobError,
     NotSupportedError,
+    OutputError,
     Problem,
     UsageError,
 )
@@ -98,14 +100,29 @@ def run_session(
         )
     data = _load_data(configs)
     jobs = plan(configs, request.seeds, request.backend, names, request.checkpoints)
-    ran = _run(jobs, EngineJob(request.backend, probes_for("engine", names)), request,
-               on_start, on_outcome)  # fmt: skip
-    scorecard = assemble(
+    with ExitStack() as holding:
+        ran = _run(jobs, EngineJob(request.backend, probes_for("engine", names)), request,
+                   on_start, on_outcome, holding)  # fmt: skip
+        scorecard = _assembled(ran, request, asked.backend, engine, configs, data)
+        records = [outcome.record for outcome in ran.outcomes if outcome.record is not None]
+        return Finished(scorecard, save(scorecard, records, request.out), ran.interrupted)
+
+
+def _assembled(
+    ran: _Ran,
+    request: Request,
+    asked: str,
+    engine: Backend,
+    configs: Sequence[MilestoneConfig],
+    data: dict[str, str],
+) -> Scorecard:
+    """The scorecard, with where it comes from; `asked` is what --backend was given."""
+    return assemble(
         [outcome.result for outcome in ran.outcomes],
         gather(
             backend=engine.name,
             backend_version=engine.version,
-            backend_from="" if asked.backend == backends.VOCABULARY else asked.backend,
+            backend_from="" if asked == backends.VOCABULARY else asked,
             seeds=request.seeds,
             configs={each.name: each.digest for each in configs},
             data=data,
@@ -115,8 +132,17 @@ def run_session(
         ),
         ran.engine,
     )
-    records = [outcome.record for outcome in ran.outcomes if outcome.record is not None]
-    return Finished(scorecard, save(scorecard, records, request.out), ran.interrupted)
+
+
+def _hold(folder: Path, holding: ExitStack) -> None:
+    """Keep other runs out of the folder until the results are in it; raises OutputError."""
+    try:
+        holding.enter_context(held(folder))
+    except BlockingIOError as error:
+        raise OutputError(
+            f"another run is writing to {folder}",
+            "Name another folder with --out DIR, or wait until that has ended.",
+        ) from error
 
 
 def load_backend(name: str, timeout: float | None) -> Backend:
@@ -210,6 +236,7 @@ def _run(
     request: Request,
     on_start: Callable[[int], None],
     on_outcome: Callable[[Outcome], None],
+    holding: ExitStack,
 ) -> _Ran:
     executor = IsolatedExecutor(request.jobs, request.timeout)
     outcomes: list[Outcome] = []
@@ -220,6 +247,7 @@ def _run(
         broken = _rehearse(jobs, executor)
         explained = _explain(jobs[0], request.explain, executor, broken)
         open_folder(request.out)
+        _hold(request.out, holding)
         on_start(len(jobs))
         looked = executor.submit(examine_engine, engine_job) if engine_job.probes else None
         outcomes += [without_verdict(job, broken[job.config.name]) for job in jobs

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 
 from harness.backends.base import Backend, Namespace
 from harness.errors import BackendError
+from harness.raised import told
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.+-]{0,59}")
 
@@ -62,7 +63,7 @@ def _attribute(shown: str, backend: Backend, attribute: str, example: str) -> ob
         ) from error
     except Exception as error:  # a property may raise anything
         raise BackendError(
-            f"{shown}: the backend's {attribute} raised {type(error).__name__}: {error}",
+            f"{shown}: the backend's {attribute} raised {told(error)}",
             f"A plain attribute does: {example}",
         ) from error
 
@@ -85,7 +86,13 @@ def _require_namespace(shown: str, backend: Backend) -> None:
                 f"For example: {example}",
             )
         for name, factory in entries.items():
-            if not isinstance(name, str) or not callable(factory):
+            if not isinstance(name, str):
+                raise BackendError(
+                    f"{shown}: namespace.{kind} has the key {name!r}, expected one of "
+                    "PyTorch's names, as a text",
+                    f"For example: {example}",
+                )
+            if not callable(factory):
                 raise BackendError(
                     f"{shown}: namespace.{kind}[{name!r}] is a {type(factory).__name__}, expected "
                     "a function or a class that is called to make one",

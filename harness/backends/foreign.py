@@ -23,6 +23,7 @@ from harness.backends.adapter import require_adapter, require_other_name
 from harness.backends.base import Backend, Place, shown_path
 from harness.backends.printing import caught, first_line
 from harness.errors import BackendError, HarnessError, UsageError, did_you_mean
+from harness.raised import text_of
 
 _START = "`harness backend new NAME` writes an adapter that works, to start from."
 
@@ -145,7 +146,7 @@ def _why(shown: str, error: BaseException) -> BackendError:
         place = Place(error.filename, error.lineno or 0, "")
         return BackendError(f"{place}: it is not Python: {error.msg}", _START)
     place_ = _raised_at(error)
-    if isinstance(error, TypeError) and "abstract class" in str(error):
+    if isinstance(error, TypeError) and "abstract class" in text_of(error):
         lacks = sorted(name for name in Backend.__abstractmethods__ if _names(str(error), name))
         return BackendError(
             f"{place_ or shown}: the backend lacks {', '.join(lacks)}, which is asked of every "
@@ -158,7 +159,8 @@ def _why(shown: str, error: BaseException) -> BackendError:
             f"there is no module {missing}, neither installed nor in the current folder",
             "A path to a .py file works too. " + _START,
         )
-    said = f": {error}" if str(error) else ""
+    text = text_of(error)
+    said = f": {text}" if text else ""
     return BackendError(
         f"{place_ or shown}: importing it raised {type(error).__name__}{said}",
         "It must import where the harness runs; its own folder and the current one are looked in.",

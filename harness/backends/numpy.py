@@ -112,10 +112,16 @@ class NumpyBackend(Backend):
         return no_grad()
 
 
-# What runs between a batch and its gradients when a milestone is trained or evaluated.
+# What runs between a batch and its gradients when a milestone is trained, evaluated or timed.
 _LOOP = {
-    str(Path(harness.__file__).with_name(name))
-    for name in ("evaluation.py", "metrics.py", "model.py", "training.py")
+    str(Path(harness.__file__).parent / name)
+    for name in (
+        "evaluation.py",
+        "metrics.py",
+        "model.py",
+        "training.py",
+        "bench/engine_trainer.py",
+    )
 } | {__file__}
 
 

@@ -25,7 +25,7 @@ _OPTIMIZER_WAYS: dict[str, dict[str, bool]] = {
 }
 
 # What an engine that replays a step may need to see of it first.
-_CALLS_TO_LEARN = 8
+_CALLS_TO_LEARN = 15
 
 Pass = Callable[..., tuple[np.ndarray, ...]]
 

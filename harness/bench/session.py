@@ -22,15 +22,17 @@ from harness.bench.ratios import paired_ratio
 from harness.bench.results import Bench, Cold, Curve, Machine, Measured, Timing, Watching
 from harness.bench.workload import Workload, bars_file, find, load, workload_files, write
 from harness.config import milestone_files
-from harness.errors import JobError, OutputError
+from harness.errors import JobError, OutputError, UsageError
 from harness.provenance import gather
 from harness.workers import processors
 
 PARTS = ("steps", "growth", "watching", "cold", "jobs")
-_QUICK = Plan(losses=5, rounds=2, seconds=0.001, apart_every=2)
+_QUICK = Plan(losses=5, rounds=2, seconds=0.001, apart_every=2, afterwards=50,
+              afterwards_seconds=0.5)  # fmt: skip
 _FULL = Plan()
 # A curve has more points, and only its shape matters.
-_CURVE = Plan(losses=5, rounds=8, seconds=0.01, apart_every=1)
+_CURVE = Plan(losses=5, rounds=8, seconds=0.01, apart_every=1, afterwards=50,
+              afterwards_seconds=0.5)  # fmt: skip
 _WATCHED_PAIRS = 8
 
 
@@ -54,7 +56,10 @@ def run_bench(request: Request, on_part: Callable[[str], None] = lambda what: No
     `on_part` hears what comes next. What fails on the way is in the result.
     """
     names = contender_names(request.backends)
-    files = [find(name) for name in request.names or workload_files()]
+    _require_use(request)
+    # Twice the same is once, by whatever names.
+    asked = [find(name) for name in request.names or workload_files()]
+    files = list({file.resolve(): file for file in asked}.values())
     workloads = [load(file) for file in files]
     load_before = _load()
     with TemporaryDirectory(prefix="harness-bench-", ignore_cleanup_errors=True) as folder:
@@ -90,6 +95,20 @@ def run_bench(request: Request, on_part: Callable[[str], None] = lambda what: No
         notes=bench.notes,
     )
     return found.model_copy(update={"bars": judged(found, load_bars(bars_file()))})
+
+
+# The parts that are about workloads by name.
+_OF_NAMES = ("steps", "watching")
+
+
+def _require_use(request: Request) -> None:
+    """Raises UsageError for names where no part is about them."""
+    if request.names and not set(request.parts) & set(_OF_NAMES):
+        raise UsageError(
+            f"--part {' and '.join(request.parts)} measures no workload by name, "
+            f"and {', '.join(request.names)} was named",
+            f"Leave the names out, or add --part {' or --part '.join(_OF_NAMES)}.",
+        )
 
 
 def _load() -> float | None:
@@ -226,9 +245,17 @@ class _Bench:
 
 
 def exit_code(bench: Bench, strict: bool) -> int:
-    """1 where losses differ, or with `strict` a bar is missed; 3 where something failed."""
+    """1 where losses differ, or with `strict` a bar is missed; 3 where something failed, or with
+    `strict` no bar was measured.
+    """
     failures = {timing.failed for timing in bench.problems}
     missed = strict and any(bar.met is False for bar in bench.bars)
     if "losses" in failures or missed:
         return 1
-    return 3 if "died" in failures or bench.notes else 0
+    unheld = strict and not any_measured(bench)
+    return 3 if "died" in failures or bench.notes or unheld else 0
+
+
+def any_measured(bench: Bench) -> bool:
+    """Whether there is a bar that something was held against."""
+    return any(bar.met is not None for bar in bench.bars)

@@ -21,6 +21,11 @@ _LOOK_SECONDS = 0.01
 _LOOK_STEPS = 200
 
 
+# So many steps more, before a clock starts, for a model that has just begun: an engine may watch
+# the first ones, to do the others faster. Else a training that is shorter than a chunk, and begins
+# with each, would show a mean of both kinds of steps beside medians of its parts.
+_SETTLING = 15
+
 # With so many steps in a chunk a step is short: reading a clock that leaves waiting out would
 # take longer than some of its parts, and the median of so many is not moved by waiting.
 _FEW_STEPS = 20
@@ -76,21 +81,19 @@ class Course:
 
     def burst(self, steps: int) -> float:
         """Seconds that the next steps take, after a few to warm up."""
-        chosen = self._next(WARM_UP + steps)
+        warming, chosen = self._next(steps)
         with own_clock() as clock:
-            self._trainer.take(chosen[:WARM_UP])
+            self._trainer.take(warming)
             start = clock()
-            self._trainer.take(chosen[WARM_UP:])
+            self._trainer.take(chosen)
             return clock() - start
 
     def apart(self, steps: int) -> Apart | None:
         """Medians of the next steps by parts: forward, backward, optimizer."""
-        chosen = self._next(WARM_UP + steps)
+        warming, chosen = self._next(steps)
         with own_clock() as clock:
-            self._trainer.take(chosen[:WARM_UP])
-            found = self._trainer.apart(
-                chosen[WARM_UP:], clock if steps <= _FEW_STEPS else perf_counter
-            )
+            self._trainer.take(warming)
+            found = self._trainer.apart(chosen, clock if steps <= _FEW_STEPS else perf_counter)
         if not found:
             return None
         forward, backward, optimizer = (median(part) for part in zip(*found, strict=True))
@@ -101,12 +104,14 @@ class Course:
         self._trainer.begin(self.way)
         self._at = 0
 
-    def _next(self, count: int) -> list[Step]:
-        if self._at + count > self._workload.planned:
+    def _next(self, steps: int) -> tuple[list[Step], list[Step]]:
+        """Steps to warm up, and those to be timed."""
+        if self._at + WARM_UP + steps > self._workload.planned:
             self._begin()
-        steps = self._workload.steps(self._at, count)
-        self._at += count
-        return steps
+        warming = WARM_UP + (0 if self._at else _SETTLING)
+        chosen = self._workload.steps(self._at, warming + steps)
+        self._at += warming + steps
+        return chosen[:warming], chosen[warming:]
 
     def _fastest_way(self) -> str:
         """The way with the smallest median, each timed in turn."""

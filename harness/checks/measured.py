@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from harness.checks.base import Evidence, Judgement
 from harness.checks.tensors import names
 from harness.measurement import Measurement
+from harness.told_apart import told_apart
 
 # How far numbers that mathematics makes equal may differ, as a share of their size.
 # float64: central differences with a step of 1e-5 are off by 1e-9 or less for values around 1,
@@ -48,10 +49,5 @@ def _numbers(row: Measurement) -> str:
     """What was got and expected; nothing where there are no numbers, as when something raised."""
     if math.isnan(row.got) and math.isnan(row.expected):
         return ""
-    return f": got {_number(row.got)}, expected {_number(row.expected)}"
-
-
-def _number(value: float) -> str:
-    """Three significant digits; a whole number, such as a count, with all of its own."""
-    is_whole = float(value).is_integer() and abs(value) < 1e12
-    return f"{value:.0f}" if is_whole else f"{value:.3g}"
+    got, expected = told_apart(row.got, row.expected)
+    return f": got {got}, expected {expected}"

@@ -23,6 +23,7 @@ _HINTS = {
     "options, at the schedule, and at clipping.",
 }
 _BROKEN = "`harness reference NAME` writes the file anew."
+_UPDATE = "Update the harness to read it."
 
 
 @check(Stage.STEP, probe="reference")
@@ -54,7 +55,8 @@ def _parted(bad: Sequence[Measurement], tolerance: float) -> Judgement:
     first = bad[0]
     match = _AT.match(first.what)
     if match is None:
-        return False, first.what, _BROKEN, {"culprits": [first.subject], "tolerance": tolerance}
+        hint = _UPDATE if "by a newer harness" in first.what else _BROKEN
+        return False, first.what, hint, {"culprits": [first.subject], "tolerance": tolerance}
     alike = [row for row in bad if (at := _AT.match(row.what)) and at[0] == match[0]]
     named = _nearest(alike, match[1])
     culprits = list(dict.fromkeys([named.subject, *(row.subject for row in alike)]))

@@ -35,7 +35,8 @@ class Finding:
     """What one look gave: rows under each right convention, or why there are none.
 
     `raised` is what the engine raised, in a sentence, `refused` why it did not answer where it
-    need not, `failed` what does not hold where that is no measurement.
+    need not, `failed` what does not hold where that is no measurement. `after` has the ids of all
+    cases that the same process had looked at before, `is_stopped` says that it took too long.
     """
 
     readings: tuple[tuple[Measurement, ...], ...] = ()
@@ -46,6 +47,8 @@ class Finding:
     hint: str = ""
     details: str = ""
     seconds: float = 0.0
+    after: tuple[str, ...] = ()
+    is_stopped: bool = False
 
 
 # What looks: it gets random numbers that are the same for the same case.

@@ -19,6 +19,7 @@ from harness.errors import NotSupportedError
 from harness.measurement import NotMeasurableError
 from harness.probes.trials.cases.pool import Pool
 from harness.probes.trials.trial import accepts
+from harness.raised import text_of, told
 
 
 @cache
@@ -63,15 +64,11 @@ def _looked(engine: Engine, case: Case) -> Finding:
     except NotSupportedError as error:
         return Finding(refused=error.message)
     except NotImplementedError as error:  # how an engine says that it has not all of a name
-        return Finding(refused=f"NotImplementedError: {str(error) or 'it does not say why'}")
+        return Finding(refused=f"NotImplementedError: {text_of(error) or 'it does not say why'}")
     except Exception as error:  # a broken engine may raise anything
         if case.may_refuse:
-            return Finding(refused=f"it may refuse that, and does: {_told(error)}")
+            return Finding(refused=f"it may refuse that, and does: {told(error)}")
         details = traceback.format_exc()
         place = raised_in(details).get("place", "")
         where = f" ({place})" if place else ""
-        return Finding(raised=f"it raised {_told(error)}{where}", details=details)
-
-
-def _told(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+        return Finding(raised=f"it raised {told(error)}{where}", details=details)

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Literal
 
-from harness.checks.measured import judge_measurements
 from harness.conformance.case import Case, Finding
 from harness.conformance.trying import best_reading
 from harness.conformance.xfails import ExpectedFailure
+from harness.measurement import Measurement
+from harness.told_apart import told_apart
 
 Outcome = Literal["pass", "fail", "error", "not supported", "xfail", "unexpected pass"]
 OUTCOMES: tuple[Outcome, ...] = (
@@ -25,7 +26,8 @@ BAD = ("fail", "error", "unexpected pass")
 class Result:
     """One case and its outcome; `message` says what was got and expected, and where.
 
-    `reading` is the convention it was judged by, `reason` why a failure is expected.
+    `reading` is the convention it was judged by, `reason` why a failure is expected. `after` has
+    the cases before it in its process, `earlier` the same where it fails after these only.
     """
 
     case: Case
@@ -39,6 +41,9 @@ class Result:
     reading: int = 0
     reason: str = ""
     seconds: float = 0.0
+    after: tuple[str, ...] = ()
+    earlier: tuple[str, ...] = ()
+    is_stopped: bool = False
 
 
 def results(
@@ -58,7 +63,8 @@ def judged(case: Case, finding: Finding, reading: int = 0) -> Result:
     """The outcome of a finding under one of the right conventions."""
     result = Result(
         case, "pass", hint=finding.hint, details=finding.details, reading=reading,
-        seconds=finding.seconds,
+        seconds=finding.seconds, after=finding.after,
+        is_stopped=finding.is_stopped,
     )  # fmt: skip
     for outcome, message in _without_numbers(finding):
         return replace(result, outcome=outcome, message=message)
@@ -66,12 +72,20 @@ def judged(case: Case, finding: Finding, reading: int = 0) -> Result:
     bad = [row for row in rows if not row.error <= finding.tolerance]
     if not bad:
         return replace(result, hint="")
-    _, message, hint, _ = judge_measurements(bad[:1], finding.tolerance, "", finding.hint)
     first = bad[0]
     return replace(
-        result, outcome="fail", message=message, hint=hint, got=_finite(first.got),
+        result, outcome="fail", message=_sentence(first), got=_finite(first.got),
         expected=_finite(first.expected), place=first.place,
     )  # fmt: skip
+
+
+def _sentence(row: Measurement) -> str:
+    """What was got and expected, and where; no numbers where there are none."""
+    numbers = ""
+    if not (math.isnan(row.got) and math.isnan(row.expected)):
+        got, expected = told_apart(row.got, row.expected)
+        numbers = f": got {got}, expected {expected}"
+    return f"{row.subject}: {row.what}{numbers}" + (f" ({row.place})" if row.place else "")
 
 
 def _without_numbers(finding: Finding) -> Iterator[tuple[Outcome, str]]:

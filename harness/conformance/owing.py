@@ -18,6 +18,7 @@ from harness.probes.engine.optimizer_rules import VARIANTS, Material, of_options
 from harness.probes.runs.optimizer_manners import CLIP, MANNERS, clipping_in
 from harness.probes.trials import cases, dropout_manners, layer_manners
 from harness.probes.trials.cases.pool import Pool
+from harness.probes.trials.layers import inside
 from harness.probes.trials.uses import used_once
 
 BACKWARD = "backward"
@@ -67,9 +68,16 @@ def of_layer(name: str, takes_rng: bool) -> Iterator[Case]:
         if applies:
             needs = [Need("layers", name, frozenset(arguments.get(aspect, ())))]
             needs += [Need("layers", layer_manners.REPEATED[0])] if aspect == "lists" else []
+            needs += _around(name) if aspect == "modes" else []
             hint = _DROP if aspect == "drops" else _LAYER
             yield _case("L2", name, MANNER, aspect, partial(_of_name, probe, name), hint,
                         tuple(needs))  # fmt: skip
+
+
+def _around(name: str) -> list[Need]:
+    """The layers that a container is tried around, the first time."""
+    table = cases.CONTAINERS.get(name, [])
+    return [Need("layers", kind) for each in table[:1] for kind in inside(each)]
 
 
 def _start(name: str, backend: Backend, pool: Pool) -> Iterable[Measurement]:

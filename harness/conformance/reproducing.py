@@ -20,6 +20,7 @@ from harness.conformance.outcomes import Result
 from harness.conformance.owing import Stepped
 from harness.conformance.sources import LARGE, arguments_source, array_source, source
 from harness.conformance.templates import (
+    AFTER,
     AGAIN,
     CALL,
     GRADIENT,
@@ -65,19 +66,29 @@ def write(script: Script, file: Path) -> None:
     write_text(file, script.text)
 
 
+def is_script(result: Result) -> bool:
+    """Whether its file makes the call itself, with the numbers in it."""
+    found = result.case.source
+    is_one_call = isinstance(found, Tried) and found.aspect != MANNERS
+    return not result.earlier and (is_one_call or isinstance(found, Stepped))
+
+
 def script_of(result: Result, engine: Engine) -> Script:
     """The file of a case; raises what building a layer of the engine raises."""
     found = result.case.source
-    if isinstance(found, Tried) and found.aspect != MANNERS:
+    if not is_script(result):
+        return by_id(result, engine)
+    if isinstance(found, Tried):
         return _of_trial(result, found, engine)
-    if isinstance(found, Stepped):
-        return _of_steps(result, found, engine)
-    return by_id(result, engine)
+    assert isinstance(found, Stepped)
+    return _of_steps(result, found, engine)
 
 
 def by_id(result: Result, engine: Engine) -> Script:
     """The file that runs the case again, which needs nothing of the engine to be written."""
-    return Script(_head(result, engine) + AGAIN.format(id=result.case.id))
+    earlier = "".join(f"    {id_!r},\n" for id_ in result.earlier)
+    again = AFTER if earlier else AGAIN
+    return Script(_head(result, engine) + again.format(id=result.case.id, earlier=earlier))
 
 
 def _head(result: Result, engine: Engine) -> str:

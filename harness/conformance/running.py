@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from harness import backends
 from harness.conformance import journal
 from harness.conformance.case import Case, Engine, Finding
+from harness.conformance.document import FILE_NAME
 from harness.conformance.listing import find
 from harness.conformance.looking import lacking, look
-from harness.conformance.outcomes import Result
+from harness.conformance.outcomes import Outcome, Result
 from harness.conformance.reproducing import by_id, file_name, script_of, write
-from harness.errors import JobError
+from harness.errors import JobCrashedError, JobError, JobTimeoutError
 from harness.executors import IsolatedExecutor
 
 # Hears of every case that is done.
 OnDone = Callable[[str], None]
+# After so many cases in a row were stopped, the rest of a name is not tried: each takes as long.
+_STOPS = 2
+_NOT_TRIED = Finding(
+    raised=f"not tried: the {_STOPS} cases before it were stopped at the timeout",
+    hint="Mend these first; --timeout SECONDS gives a name longer.",
+    is_stopped=True,
+)
 
 
 def findings_of(
@@ -52,6 +62,7 @@ class _Runs:
         self.engine, self.executor, self.folder = engine, executor, folder
         self.running: dict[Future[None], tuple[Sequence[str], Path]] = {}
         self.count = 0
+        self.stops: Counter[str] = Counter()  # in a row, by name
 
     def start(self, ids: Sequence[str]) -> None:
         """Look at these, one after the other."""
@@ -70,19 +81,36 @@ class _Runs:
     def _ended(
         self, ids: Sequence[str], notes: journal.Notes, error: BaseException | None
     ) -> dict[str, Finding]:
-        found = dict(notes.findings)
+        done = list(notes.findings)
+        found = {id_: replace(finding, after=tuple(done[:i]))
+                 for i, (id_, finding) in enumerate(notes.findings.items())}  # fmt: skip
         left = [id_ for id_ in ids if id_ not in found]
         if not left:
             return found
         if not isinstance(error, JobError):
             raise error or RuntimeError(f"a process ended without looking at {left[0]}")
-        died = Finding(raised=error.message, hint=error.hint)
+        died = _died(error, tuple(done))
         if notes.unfinished is None:  # it is not the fault of any case
             return found | dict.fromkeys(left, died)
         found[notes.unfinished] = died
-        if others := [id_ for id_ in left if id_ != notes.unfinished]:
+        others = [id_ for id_ in left if id_ != notes.unfinished]
+        name = find(ids[0]).group
+        before = 0 if done else self.stops[name]
+        self.stops[name] = before + 1 if isinstance(error, JobTimeoutError) else 0
+        if self.stops[name] >= _STOPS:
+            return found | dict.fromkeys(others, _NOT_TRIED)
+        if others:
             self.start(others)
         return found
+
+
+def _died(error: JobError, after: tuple[str, ...]) -> Finding:
+    """What is found of the case in which a process died."""
+    if isinstance(error, JobCrashedError):
+        return Finding(raised=error.message, hint=f"The traceback is in {FILE_NAME}.",
+                       details=error.details, after=after)  # fmt: skip
+    is_stopped = isinstance(error, JobTimeoutError)
+    return Finding(raised=error.message, hint=error.hint, after=after, is_stopped=is_stopped)
 
 
 def look_at_each(engine: str, ids: Sequence[str], file: Path) -> None:
@@ -122,11 +150,11 @@ def write_files(
     return files
 
 
-def write_each(engine: str, plain: dict[str, tuple[str, str, int]], folder: Path) -> None:
+def write_each(engine: str, plain: dict[str, tuple[Outcome, str, int]], folder: Path) -> None:
     """In a process of its own: the files of some cases, those that only name theirs first."""
     loaded = Engine(engine, backends.load(engine))
     for id_, (outcome, message, reading) in plain.items():
-        result = Result(find(id_), outcome, message, reading=reading)  # type: ignore[arg-type]
+        result = Result(find(id_), outcome, message, reading=reading)
         file = folder / file_name(id_)
         try:
             write(script_of(result, loaded), file)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from harness import backends
 from harness.conformance import xfails
+from harness.conformance.alone import settled
 from harness.conformance.case import Engine
 from harness.conformance.document import Document, assemble, save
 from harness.conformance.listing import all_cases, selected
@@ -62,6 +63,7 @@ def conform(
     try:
         found = results(findings_of(engine, cases, executor, on_done), cases, expected)
         files = write_files(engine, _worth_a_file(found), request.out / FOLDER, executor)
+        found = settled(engine, found, files, executor)
     finally:
         executor.shutdown(cancel_futures=True)
     file = expected[0].place.rpartition(":")[0] if expected else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from shlex import quote
 
 from harness import config, on_record
 from harness.backends.base import Backend
@@ -64,7 +65,7 @@ def _finding(name: str, verdicts: list[Verdict], engine: Engine) -> Finding:
     more = f"; and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
     details = "\n".join(f"{each.check}: {each.reason} {each.hint}".rstrip() for each in bad)
     failed = f"{name}: {len(bad)} of {len(judged)} checks fail: {told}{more}"
-    again = f"harness run {name} --backend {_shown(engine.name)} -v"
+    again = f"harness run {name} --backend {quote(_shown(engine.name))} -v"
     return Finding(failed=failed, hint=f"{bad[0].hint} See also: {again}".strip(), details=details)
 
 

@@ -9,26 +9,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from harness.atomic_files import replacing
 from harness.errors import DataError, OutputError
 from harness.references.course import Start
+from harness.references.whole import ARRAYS, Json, require_whole
 from harness.resources import root
 
 SCHEMA_NAME, SCHEMA_VERSION = "harness.reference", 1
 FILE_NAME = "reference.npz"
-# In the file, and how many axes each has; None where that depends on the milestone.
-_ARRAYS: Mapping[str, int | None] = {
-    "weights": 1, "x": None, "y": None, "logits": None, "loss": 1, "gradients": 1,
-    "output_norm": 1, "output_sketch": 2, "gradient_norm": 2, "gradient_sketch": 3,
-    "value_norm": 2, "value_sketch": 3,
-}  # fmt: skip
-
-# What is written about a reference: plain JSON.
-Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -86,7 +77,7 @@ def save(reference: Reference, file: Path) -> None:
         "x": _small(start.x),
         "y": _small(start.y),
         "gradients": _end_to_end(reference.gradients),
-        **{name: array for name, array in vars(reference).items() if name in _ARRAYS
+        **{name: array for name, array in vars(reference).items() if name in ARRAYS
            and name != "gradients"},
     }  # fmt: skip
     try:
@@ -119,7 +110,8 @@ def load(name: str) -> Reference | None:
     Raises DataError for a file that is none, is damaged, or is of a newer harness.
     """
     file = file_for(name)
-    return _load(file) if file.exists() else None
+    # A link that leads nowhere is no reference that was never made.
+    return _load(file) if file.exists() or file.is_symlink() else None
 
 
 @lru_cache(maxsize=32)
@@ -130,19 +122,33 @@ def _load(file: Path) -> Reference:
 def read(file: Path) -> Reference:
     """The reference in a file; raises DataError, with the reason, when there is none in it."""
     try:
-        # Opened here: np.load leaves a broken file open.
-        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as found:
-            arrays = {name: found[name] for name in found.files}
+        arrays = _arrays(file)
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error.strerror or error}", _RENEW) from error
-    except (ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+    except _DAMAGED as error:
         raise DataError(f"{file} is damaged, or no reference: {error}", _RENEW) from error
     about = _about(arrays, file)
-    _require_arrays(arrays, about, file)
-    return _reference(arrays, about)
+    try:
+        require_whole(about, arrays)
+        return _reference(arrays, about)
+    except ValueError as error:
+        raise DataError(f"{file} is no reference: {error}", _RENEW) from error
 
 
+# What numpy raises for a file that is none of its own, or is cut.
+_DAMAGED = (ValueError, TypeError, EOFError, AttributeError, KeyError, NotImplementedError,
+            zipfile.BadZipFile, zlib.error)  # fmt: skip
 _RENEW = "`harness reference NAME` writes it anew."
+
+
+def _arrays(file: Path) -> dict[str, np.ndarray]:
+    # Opened here: np.load leaves a broken file open.
+    with file.open("rb") as stream:
+        found = np.load(stream, allow_pickle=False)
+        if isinstance(found, np.ndarray):
+            raise ValueError("it has one array without a name")
+        with found:
+            return {name: found[name] for name in found.files}
 
 
 def _about(arrays: Mapping[str, np.ndarray], file: Path) -> Json:
@@ -154,37 +160,13 @@ def _about(arrays: Mapping[str, np.ndarray], file: Path) -> Json:
     if name != SCHEMA_NAME or not number.isdecimal():
         raise DataError(f"{file} is no reference: its schema is {about['schema']!r}", _RENEW)
     if int(number) != SCHEMA_VERSION:
-        which = "a newer" if int(number) > SCHEMA_VERSION else "an older"
+        is_newer = int(number) > SCHEMA_VERSION
         raise DataError(
-            f"{file} was written by {which} harness (schema {number}, this one reads "
-            f"{SCHEMA_VERSION})",
-            "Update the harness to read it." if int(number) > SCHEMA_VERSION else _RENEW,
+            f"{file} was written by {'a newer' if is_newer else 'an older'} harness "
+            f"(schema {number}, this one reads {SCHEMA_VERSION})",
+            "Update the harness to read it." if is_newer else _RENEW,
         )
     return dict(about)
-
-
-def _require_arrays(arrays: Mapping[str, np.ndarray], about: Json, file: Path) -> None:
-    """Raises DataError when an array is not there, or not of the shape that the others call for."""
-    for name, axes in _ARRAYS.items():
-        if name not in arrays or (axes is not None and arrays[name].ndim != axes):
-            raise DataError(f"{file} is no reference: '{name}' is missing or misshapen", _RENEW)
-    try:
-        shapes = [tuple(map(int, shape)) for shape in about["shapes"].values()]
-        steps, layers = int(about["steps"]), len(about["layers"])
-        about["config"], about["planned_steps"], about["backend"], about["backend_version"]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(f"{file} is no reference: it lacks {error}", _RENEW) from error
-    size = sum(int(np.prod(shape)) for shape in shapes)
-    lengths = {
-        "weights": size, "gradients": size, "output_norm": layers, "output_sketch": layers,
-        **dict.fromkeys(("x", "y", "loss", "gradient_norm", "gradient_sketch", "value_norm",
-                         "value_sketch"), steps),
-    }  # fmt: skip
-    for name, length in lengths.items():
-        array = arrays[name]
-        if array.ndim == 0 or len(array) != length or array.dtype.kind not in "fiu":
-            raise DataError(f"{file} is no reference: '{name}' does not have {length} rows of "
-                            "numbers", _RENEW)  # fmt: skip
 
 
 def _reference(arrays: Mapping[str, np.ndarray], about: Json) -> Reference:
@@ -193,7 +175,7 @@ def _reference(arrays: Mapping[str, np.ndarray], about: Json) -> Reference:
     tokens = arrays["x"].dtype.kind != "f" and about["x_dtype"][0] in "iu"
     x = arrays["x"].astype(about["x_dtype"]) if tokens else arrays["x"].astype(np.float32)
     start = Start(weights, x, arrays["y"].astype(about["y_dtype"]), int(about["planned_steps"]))
-    others = {name: arrays[name] for name in _ARRAYS
+    others = {name: arrays[name] for name in ARRAYS
               if name not in ("weights", "x", "y", "gradients")}  # fmt: skip
     return Reference(about=about, start=start, gradients=gradients, **others)
 

@@ -21,7 +21,8 @@ from harness.probes.models.walking import Stop
 from harness.probes.runs.followed import first_layers
 from harness.references.conventions import declared
 from harness.references.course import Course, Start, prints, split, take
-from harness.references.files import SCHEMA_NAME, SCHEMA_VERSION, Json, Reference
+from harness.references.files import SCHEMA_NAME, SCHEMA_VERSION, Reference
+from harness.references.whole import Json
 from harness.training import batches, planned_steps
 
 STEPS, DTYPE = 20, "float64"

@@ -55,6 +55,8 @@ def lines(bench: Bench) -> Iterator[Line]:
         yield from _whole(bench, bars)
     for note in [*_problems(bench), *bench.notes]:
         yield f"not measured  {note}", "yellow"
+    if alone := _alone(bench):
+        yield alone, "yellow"
     yield "", ""
     yield _verdict(bench.bars), "bold"
     for line in _provenance(bench):
@@ -63,7 +65,8 @@ def lines(bench: Bench) -> Iterator[Line]:
 
 def _steps(bench: Bench, bars: dict[str, Bar]) -> Iterator[Line]:
     base = bench.base
-    head = f"{'one training step':18}{base + ' us':>12}  {'contender':13}{'us':>9}  "
+    names = _width(bench)
+    head = f"{'one training step':18}{base + ' us':>12}  {'contender':{names}}{'us':>9}  "
     yield f"{head}{'ratio  95 %':22}{'forward':>8}{'backward':>9}{'optim.':>8}  bar", "bold"
     for measured in bench.steps:
         first = measured.of(base)
@@ -72,13 +75,16 @@ def _steps(bench: Bench, bars: dict[str, Bar]) -> Iterator[Line]:
         for timing in others or measured.timings:
             bar = _of(timing.contender, bars.get(f"steps.{measured.workload}"))
             if timing.failed:
-                yield f"{measured.workload:18}{shown:>12}  {timing.contender:13}{'-':>9}", "yellow"
+                yield (
+                    f"{measured.workload:18}{shown:>12}  {timing.contender:{names}}{'-':>9}",
+                    "yellow",
+                )
                 continue
             word, text = _held(bar)
-            yield f"{measured.workload:18}{shown:>12}  {_timing(timing)}  {text}", word
+            yield f"{measured.workload:18}{shown:>12}  {_timing(timing, names)}  {text}", word
 
 
-def _timing(timing: Timing) -> str:
+def _timing(timing: Timing, names: int) -> str:
     ratio = timing.ratio
     shown = f"{ratio.value:6.3f}  {ratio.low:.3f} to {ratio.high:.3f}" if ratio else ""
     parts = timing.parts
@@ -87,8 +93,13 @@ def _timing(timing: Timing) -> str:
         lists = (parts.forward, parts.backward, parts.optimizer)
         apart = [f"{median(seconds) * 1e6:.1f}" for seconds in lists]
     forward, backward, optimizer = apart
-    return (f"{timing.contender:13}{timing.microseconds:9.1f}  {shown:22}"
+    return (f"{timing.contender:{names}}{timing.microseconds:9.1f}  {shown:22}"
             f"{forward:>8}{backward:>9}{optimizer:>8}")  # fmt: skip
+
+
+def _width(bench: Bench) -> int:
+    """Of a column of contenders."""
+    return max(13, 1 + max(map(len, bench.contenders), default=0))
 
 
 def _of(contender: str, bar: Bar | None) -> Bar | None:
@@ -127,19 +138,21 @@ def _nanoseconds(measured: Measured, contender: str) -> str:
 
 
 def _growth(bench: Bench, bars: dict[str, Bar]) -> Iterator[Line]:
-    yield f"{'growth':8}{'contender':13}us a step (ns/kFLOP) at each size", "bold"
+    names = _width(bench)
+    yield f"{'growth':8}{'contender':{names}}us a step (ns/kFLOP) at each size", "bold"
     for curve in bench.growth:
         for name in [timing.contender for timing in curve.points[0].timings]:
-            yield _curve(curve, name, bars.get(curve.what))
+            yield _curve(curve, f"{name:{names}}", bars.get(curve.what))
 
 
-def _curve(curve: Curve, name: str, bar: Bar | None) -> Line:
+def _curve(curve: Curve, padded: str, bar: Bar | None) -> Line:
+    name = padded.rstrip()
     points = []
     for size, point in zip(curve.sizes, curve.points, strict=True):
         timing = point.of(name)
         us = f"{timing.microseconds:.0f} ({_nanoseconds(point, name)})" if timing else "-"
         points.append(f"{size}: {us}")
-    line = f"{curve.what:8}{name:13}{'  '.join(points)}"
+    line = f"{curve.what:8}{padded}{'  '.join(points)}"
     if bar is None:
         return line, ""
     slope = backward_exponent(curve, name)
@@ -189,6 +202,16 @@ def _problems(bench: Bench) -> Iterator[str]:
         yield f"{contender} on {', '.join(workloads)}: {said}"
 
 
+def _alone(bench: Bench) -> str:
+    """Where nobody else's losses were there to hold a contender's against; "" if nowhere."""
+    measured = [*bench.steps, *(point for curve in bench.growth for point in curve.points)]
+    said = {each.workload: sum(bool(timing.losses) for timing in each.timings)
+            for each in measured}  # fmt: skip
+    alone = [workload for workload, count in said.items() if count == 1]
+    where = "" if len(alone) == len(said) else f" on {', '.join(alone)}"
+    return f"losses not compared{where}: one contender" if alone else ""
+
+
 def _verdict(bars: list[Bar]) -> str:
     met = [bar for bar in bars if bar.met]
     missed = [f"{bar.name} {bar.value:.3g} > {bar.at_most:g}" for bar in bars if bar.met is False]
@@ -201,7 +224,8 @@ def _provenance(bench: Bench) -> Iterator[str]:
     machine, source = bench.machine, bench.provenance
     commit = f" {source.commit[:9]}{'+' if source.dirty else ''}" if source.commit else ""
     engines = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
-    yield f"harness {source.harness}{commit}; {engines}; numpy {source.numpy}, {source.blas}"
+    libraries = f"numpy {source.numpy}, {source.blas}"
+    yield "; ".join(filter(None, [f"harness {source.harness}{commit}", engines, libraries]))
     cores = ", ".join(map(str, machine.pinned))
     pinned = f"pinned to processor {cores}" if cores else "not pinned"
     loads = [

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from io import StringIO
 from pathlib import Path
+from shlex import quote
 from textwrap import wrap
 
 from rich.table import Table
@@ -97,7 +98,7 @@ def _lines(case: CaseRow, folder: Path, width: int) -> Iterator[str]:
     for text in (case.message, case.hint):
         yield from wrap(printable(text), width - 4, initial_indent="    ", subsequent_indent="    ")
     if case.file:
-        yield f"    reproduce: python {(folder / case.file).as_posix()}"
+        yield f"    reproduce: python {quote((folder / case.file).as_posix())}"
 
 
 def _one_each(cases: Sequence[CaseRow]) -> list[CaseRow]:

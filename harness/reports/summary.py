@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Literal
@@ -17,6 +17,8 @@ Tone = Literal["good", "bad", "open"]
 _NAMED = 5
 # Names of one kind that an engine lacks and that are told.
 _LACKING = 6
+# How a name begins that the harness does not know.
+_UNKNOWN = "unknown "
 NOT_SUPPORTED = "NOT SUPPORTED"
 
 
@@ -277,8 +279,8 @@ def not_run(scorecard: Scorecard) -> list[str]:
             if verdict.status == "skip" and verdict.reason != NOT_PROBED:
                 found.setdefault(verdict.reason, {}).setdefault(verdict.check, []).append(name)
     told = [_not_run_sentence(reason, where) for reason, where in found.items()]
-    if scorecard.engine and scorecard.engine.lacks:
-        told.append(_lacking_sentence(scorecard.engine))
+    if scorecard.engine:
+        told += _lacking_sentences(scorecard.engine)
     return told
 
 
@@ -288,11 +290,22 @@ def _not_run_sentence(reason: str, where: dict[str, list[str]]) -> str:
     return f"{', '.join(where)}{on} ({reason})"
 
 
-def _lacking_sentence(engine: EngineResult) -> str:
-    """What the checks of the engine could not look at, kind by kind."""
+def _lacking_sentences(engine: EngineResult) -> Iterator[str]:
+    """What the checks of the engine could not look at, kind by kind; then what nobody knows."""
+    unknown = [name for name in engine.lacks if name.startswith(_UNKNOWN)]
+    lacking = [name for name in engine.lacks if name not in unknown]
+    if lacking:
+        told = _by_kind(lacking)
+        yield f"checks of the engine on {told} ({engine.backend} does not offer them)"
+    if unknown:
+        told = _by_kind([name.removeprefix(_UNKNOWN) for name in unknown])
+        yield f"checks of values on {told} (the harness knows no formula of them)"
+
+
+def _by_kind(lacks: Sequence[str]) -> str:
+    """ "layer Conv2d, Softmax; op exp": names of each kind together."""
     kinds: dict[str, list[str]] = {}
-    for each in engine.lacks:
+    for each in lacks:
         kind, _, name = each.partition(" ")
         kinds.setdefault(kind, []).append(name)
-    told = [f"{kind} {listed(names, _LACKING)}" for kind, names in kinds.items()]
-    return f"checks of the engine on {'; '.join(told)} ({engine.backend} does not offer them)"
+    return "; ".join(f"{kind} {listed(names, _LACKING)}" for kind, names in kinds.items())

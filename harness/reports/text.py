@@ -105,10 +105,19 @@ def _consequences(failure: Failure) -> str:
 
 
 def _print_wrapped(console: Console, text: str, style: str) -> None:
-    """Wrapped to the width, later lines indented like the text of the first."""
-    clean, indent = printable(text), "     "
-    for line in wrap(clean, console.width, subsequent_indent=indent, break_on_hyphens=False):
-        console.print(Text(line, style=style))
+    """Wrapped to the width, later lines indented like the text of the first.
+
+    A line that is indented is an excerpt: it stays as it is, so that a mark below it is in place.
+    """
+    indent = "     "
+    for i, each in enumerate(printable(text).splitlines()):
+        if i and each.startswith("    "):
+            console.print(Text(f"{indent}{each}", style=style), soft_wrap=True)
+            continue
+        start = indent if i else ""
+        for line in wrap(each, console.width, initial_indent=start, subsequent_indent=indent,
+                         break_on_hyphens=False):  # fmt: skip
+            console.print(Text(line, style=style))
 
 
 def _print_details(console: Console, scorecard: Scorecard) -> None:

@@ -14,7 +14,7 @@ from harness.comparing.divergence import find
 from harness.comparing.side import Side
 from harness.comparison import Source
 from harness.config import MilestoneConfig
-from harness.errors import JobError
+from harness.errors import JobError, NotSupportedError
 from harness.executors import IsolatedExecutor
 from harness.preparation import known_to, load_data
 from harness.provenance import gather
@@ -59,8 +59,10 @@ def compare_backends(
     on_start(2 * len(configs))
     executor = IsolatedExecutor(request.jobs, request.timeout)
     try:
-        _rehearse(configs, request, executor)
-        found = _all(configs, request, executor, on_progress)
+        lacking = _rehearse(configs, request, executor)
+        fit = [each for each in configs if each.name not in lacking]
+        trained = {each.config.name: each for each in _all(fit, request, executor, on_progress)}
+        found = [trained.get(each.name) or lacking[each.name] for each in configs]
     finally:
         executor.shutdown(cancel_futures=True)
     sides = _written(found, request)
@@ -86,15 +88,22 @@ def _configs(request: Request) -> list[MilestoneConfig]:
 
 def _rehearse(
     configs: Sequence[MilestoneConfig], request: Request, executor: IsolatedExecutor
-) -> None:
-    """Send two examples through each; raises ConfigError for a config that is at fault.
+) -> dict[str, _Found]:
+    """Send two examples through each; gives the milestones that an engine lacks something of.
 
-    In other processes: an engine may have threads, which a process that is forked must not have.
+    Raises ConfigError for a config that is at fault. In other processes: an engine may have
+    threads, which a process that is forked must not have.
     """
     jobs = [Job(each, request.seed, name) for each in configs for name in request.backends]
-    for future in [executor.submit(rehearse, job) for job in jobs]:
-        if future.exception() is None and (error := future.result()) is not None:
+    lacking: dict[str, _Found] = {}
+    for job, future in [(job, executor.submit(rehearse, job)) for job in jobs]:
+        died = future.exception()
+        if isinstance(died, NotSupportedError):
+            found = _Found(job.config, request.dtype, problem=died.message, lacks=died.lacks)
+            lacking.setdefault(job.config.name, found)
+        elif died is None and (error := future.result()) is not None:
             raise error
+    return lacking
 
 
 @dataclass(frozen=True)
@@ -105,6 +114,7 @@ class _Found:
     dtype: str
     ran: tuple[Ran, Ran] | None = None
     problem: str = ""
+    lacks: tuple[str, ...] = ()
 
 
 def _all(
@@ -217,7 +227,8 @@ def _written(found: Sequence[_Found], request: Request) -> list[Side]:
 def _told(found: _Found, sides: Sequence[Side]) -> MilestoneTold:
     name = found.config.name
     if found.ran is None:
-        return MilestoneTold(milestone=name, dtype=found.dtype, problem=found.problem)
+        lacks = [*found.lacks]
+        return MilestoneTold(milestone=name, dtype=found.dtype, problem=found.problem, lacks=lacks)
     base, head = sides
     worst, at = _losses(found.ran)
     records = [ran.record for ran in found.ran]

@@ -21,6 +21,8 @@ def render(told: SideBySide) -> str:
 
 def _verdict(told: MilestoneTold, backends: list[str]) -> str:
     found = told.divergence
+    if told.lacks:
+        return told.problem
     if found is None:
         return f"no verdict: {told.problem}"
     if found.level == "unknown":

@@ -50,7 +50,8 @@ class MilestoneTold(_Model):
 
     `dtype` is the type of numbers that both were given. `divergence` counts steps from 0, its
     base is the first engine. `loss_apart` is the largest difference of the losses of one step, as
-    a share of the loss. `problem` says why there is nothing to compare.
+    a share of the loss. `problem` says why there is nothing to compare, `lacks` what one of the
+    engines has not of the milestone, such as "layer Conv2d".
     """
 
     milestone: str
@@ -60,6 +61,7 @@ class MilestoneTold(_Model):
     loss_apart: float | None = None
     loss_apart_at: int | None = None
     problem: str = ""
+    lacks: list[str] = []
 
 
 class SideBySide(_Model):
@@ -73,9 +75,9 @@ class SideBySide(_Model):
 
     @property
     def exit_code(self) -> int:
-        """0 the same but for rounding, 1 more than that, 3 no verdict."""
+        """0 the same but for rounding, 1 more than that or not supported, 3 no verdict."""
         levels = [each.divergence.level for each in self.milestones if each.divergence]
-        if "CHANGED" in levels:
+        if "CHANGED" in levels or any(each.lacks for each in self.milestones):
             return 1
         unknown = len(levels) < len(self.milestones) or "unknown" in levels
         return 3 if unknown or not levels else 0

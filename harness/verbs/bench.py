@@ -12,6 +12,7 @@ import click
 from harness.errors import UsageError
 from harness.terminal import (
     Progress,
+    complain,
     echo,
     pin_blas_threads,
     timeout_option,
@@ -36,7 +37,11 @@ _PARTS = ("steps", "growth", "watching", "cold", "jobs")
 @click.option("--restarts", type=click.IntRange(min=1), default=2, show_default=True,
               help="How often all workers of the steps start anew.")  # fmt: skip
 @click.option("--quick", is_flag=True, help="A few chunks of everything: does it work at all?")
-@click.option("--strict", is_flag=True, help="Exit with 1 when a bar of the project is missed.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Exit with 1 when a bar of the project is missed, and 3 when none was measured.",
+)
 @timeout_option(300.0, "one answer of a worker, or one process,")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
               help="Draws whose turn it is.")  # fmt: skip
@@ -66,7 +71,8 @@ def bench(
     them without any. Every engine trains in a worker of its own, on one processor and one thread.
     """
     pin_blas_threads()
-    from harness.bench.session import Request, exit_code, run_bench
+    from harness.bench.session import Request, any_measured, exit_code, run_bench
+    from harness.branches.interrupts import ends_like_ctrl_c
 
     if as_json and format_ == "markdown":
         raise UsageError("give --json or --format markdown, not both")
@@ -77,12 +83,16 @@ def bench(
     progress = Progress(shown=sys.stderr.isatty() and not no_progress)
     progress.start(0)
     try:
-        found = run_bench(request, progress.tick)
+        with ends_like_ctrl_c():
+            found = run_bench(request, progress.tick)
     finally:
         progress.close()
     if out is not None:
         _save(found, out)
     _print(found, "json" if as_json else format_)
+    if strict and not any_measured(found):
+        complain("--strict: no bar of the project was measured",
+                 "configs/bench/bars.yaml has them: mostly numpy against PyTorch.")  # fmt: skip
     return exit_code(found, strict)
 
 

@@ -43,7 +43,10 @@ if TYPE_CHECKING:
 )
 @click.option("--list", "only_list", is_flag=True, help="List the ids and run nothing.")
 @jobs_option("How many processes work at once.")
-@timeout_option(300.0, "a name or a milestone")
+@timeout_option(
+    300.0,
+    "the process that goes through the cases of one name, or trains one milestone,",
+)
 @out_option("runs/conform", "conformance.json and failures/")
 @click.option(
     "--format",
@@ -76,6 +79,9 @@ def conform(
     milestones, L5 the trajectory of the reference. What an engine does not offer is not
     supported: it stays in the count and is never a pass. Each failing case leaves a file in
     DIR/failures that reproduces it.
+
+    A case that is stopped by --timeout is an error, and the next process goes on behind it; where
+    that is stopped at once, too, the rest of the name is not tried.
 
     Exit code 3 where no case could be judged.
     """

@@ -91,4 +91,3 @@ class GradientWatch:
         if not self._norms:
             return np.zeros((0, len(self._slices))), np.zeros((0, len(self._slices)))
         return np.concatenate(self._norms), np.concatenate(self._moves)
-

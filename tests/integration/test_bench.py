@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -225,6 +227,7 @@ def test_engine_without_a_layer_is_no_failure(
         (["xor", "--backend", "torhc"], "error: unknown backend 'torhc'. Did you mean 'torch'?"),
         (["xor", "--backend", "./nowhere.py"], "error: backend "),
         (["xor", "--part", "step"], "error: Invalid value for '--part': 'step' is not one of"),
+        (["xor", "--part", "cold"], "error: --part cold measures no workload by name, and xor was"),
         (["xor", "--json", "--format", "markdown"], "error: give --json or --format markdown"),
     ],
 )
@@ -240,6 +243,80 @@ def test_missing_package_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(UsageError, match="'jax' needs jax, which is not installed") as caught:
         worker.opened("jax")
     assert caught.value.hint == "Install it: pip install 'milestone-harness[jax]'."
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_polite_end_leaves_no_process_and_no_file(
+    engine: Callable[..., str], small: str, tmp_path: Path, name: str
+) -> None:
+    hanging = engine("hanging", "def backward(self, output, gradient=None): time.sleep(600)")
+    words = ["bench", small, "--backend", "numpy", "--backend", hanging]
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "harness", *words], stderr=subprocess.PIPE, text=True,
+        cwd=tmp_path, env={**os.environ, "TMPDIR": str(folder), "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    deadline = time.monotonic() + 60.0
+    while not (started := [*folder.glob("*/hanging_engine.txt")]) or not _children(process.pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert started
+    workers = _children(process.pid)
+    process.send_signal(signal.Signals[name])
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, err.strip()) == (130, "error: interrupted")
+    assert [*folder.iterdir()] == []
+    assert [pid for pid in workers if Path(f"/proc/{pid}").exists()] == []
+
+
+def _children(parent: int) -> list[str]:
+    return Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="utf-8").split()
+
+
+def test_one_contender_says_that_nothing_was_compared(
+    harness: Harness, engine: Callable[..., str], small: str
+) -> None:
+    _, out, _ = harness("bench", small, "--backend", "numpy", "--quick")
+    assert "\nlosses not compared: one contender\n" in out
+    same = engine("same")
+    _, out, _ = harness("bench", small, "--backend", "numpy", "--backend", same, "--quick")
+    assert "not compared" not in out
+
+
+def test_engine_that_skips_work_once_it_is_timed_gets_no_time(
+    harness: Harness, engine: Callable[..., str]
+) -> None:
+    """It steps as it should until it has been asked for losses, and then every other time."""
+    skipping = engine(
+        "skipping",
+        """
+        calls = 0
+        def backward(self, output, gradient=None):
+            Mine.calls += 1
+            if self.calls % 2 or self.calls < 10:
+                super().backward(output, gradient)
+        def replayed(self, step, parameters, sends_gradients=True):
+            return step
+        """,
+    )
+    names = ("--backend", "numpy", "--backend", skipping)
+    timing = found_by(harness, str(find("xor")), *names, code=1).steps[0].timings[1]
+    assert (timing.failed, timing.seconds) == ("losses", [])
+    assert timing.problem.startswith("after its chunks, its loss at step ")
+
+
+def test_workload_that_is_named_twice_is_measured_once(harness: Harness, small: str) -> None:
+    again = str(Path(small).parent / "." / ".." / Path(small).parent.name / Path(small).name)
+    found = found_by(harness, small, again, small, "--backend", "numpy")
+    assert [each.workload for each in found.steps] == ["small"]
+
+
+def test_strict_without_a_bar_that_is_measured_is_no_success(harness: Harness, small: str) -> None:
+    code, _, err = harness("bench", small, "--backend", "numpy", "--quick", "--strict")
+    assert code == 3
+    assert err.startswith("error: --strict: no bar of the project was measured")
 
 
 def test_no_file_is_left_behind(harness: Harness, small: str, tmp_path: Path) -> None:

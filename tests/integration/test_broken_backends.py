@@ -110,7 +110,7 @@ def test_what_is_wrong_at_import_is_a_sentence_and_exit_2(what: str, tmp_path: P
 FUNCTIONS: dict[str, tuple[Change, str]] = {
     "array gives a list": (
         ("        return tensor.value\n", "        return tensor.value.tolist()\n"),
-        "tensor(): array() of tensor() of a float32 array of shape (2, 3) is a list, expected a "
+        "array(): array() of tensor() of a float32 array of shape (2, 3) is a list, expected a "
         "numpy array",
     ),
     "array flattens": (
@@ -125,7 +125,7 @@ FUNCTIONS: dict[str, tuple[Change, str]] = {
     ),
     "tensor changes its input": (
         ("        return Tensor(array.copy())\n",
-         "        array *= 2\n        return Tensor(array // 2)\n"),
+         "        array *= 2\n        return Tensor(np.asarray(array / 2, array.dtype))\n"),
         "tensor(): changed the float32 array that it was given, expected it to be left alone",
     ),
     "leaf loses numbers": (
@@ -142,12 +142,62 @@ FUNCTIONS: dict[str, tuple[Change, str]] = {
     "gradient is an engine's own": (
         ("        return tensor.gradient\n",
          "        return None if tensor.gradient is None else Tensor(tensor.gradient)\n"),
-        "set_gradient(): gradient() after set_gradient() is a Tensor, expected a numpy array",
+        "gradient(): gradient() after set_gradient() is a Tensor, expected a numpy array",
     ),
     "gradient widens": (
         ("        return tensor.gradient\n",
          "        return None if tensor.gradient is None else tensor.gradient.astype(float)\n"),
-        "set_gradient(): gradient() after set_gradient() is of float64, expected float32",
+        "gradient(): gradient() after set_gradient() is of float64, expected float32",
+    ),
+    "gradient transposes": (
+        ("        return tensor.gradient\n",
+         "        return None if tensor.gradient is None else tensor.gradient.T\n"),
+        "gradient(): gradient() after set_gradient() has shape (3, 2), expected (2, 3)",
+    ),
+    "gradient is never there": (
+        ("        return tensor.gradient\n", "        return None\n"),
+        "gradient(): gradient() after set_gradient() is None, expected a numpy array",
+    ),
+    "set_gradient transposes": (
+        ("None if array is None else array.copy()", "None if array is None else array.T.copy()"),
+        "set_gradient(): gradient() after set_gradient() has shape (3, 2), expected (2, 3)",
+    ),
+    "tensor is narrow inside": (
+        ("        return Tensor(array.copy())\n",
+         "        narrow = np.float16 if array.dtype.kind == 'f' else array.dtype\n"
+         "        return Tensor(array.astype(narrow).astype(array.dtype))\n"),
+        "tensor(): array() of tensor() of a float32 array of shape (2, 3) holds other numbers",
+    ),
+    "array raises": (
+        ("        return tensor.value\n", "        raise ValueError('no array')\n"),
+        "array(): raised: ValueError: no array (mylib_backend.py:",
+    ),
+    "Linear takes other arguments": (
+        ("    def __init__(self, in_features, out_features, rng=None):\n",
+         "    def __init__(self, nin, nout, rng=None):\n"
+         "        in_features, out_features = nin, nout\n"),
+        "Linear: built by in_features=3, out_features=2: raised: TypeError: ",
+    ),
+    "SGD takes other arguments": (
+        ("    def __init__(self, parameters, lr):\n        self.parameters, self.lr",
+         "    def __init__(self, parameters, rate):\n        lr = rate\n"
+         "        self.parameters, self.lr"),
+        "SGD: built by parameters, lr=0.1: raised: TypeError: ",
+    ),
+    "parameters gives copies": (
+        ("        return {name: tensor for name, tensor in found.items() if tensor is not None}\n",
+         "        return {name: Tensor(t.value.copy(), True) for name, t in found.items()}\n"),
+        "parameters(): of a Linear gives copies: they do not hold what set_value() gave them",
+    ),
+    "set_lr comes late": (
+        ("        optimizer.lr = lr\n",
+         "        optimizer.lr, optimizer.next = getattr(optimizer, 'next', optimizer.lr), lr\n"),
+        "set_lr(): SGD with lr=0.1 and a gradient of 1 moved by 0.1 in the step after "
+        "set_lr(0.025), expected 0.025",
+    ),
+    "set_lr does nothing": (
+        ("        optimizer.lr = lr\n", "        pass\n"),
+        "set_lr(): SGD with lr=0.1 and a gradient of 1 moved by 0.1 in the step after",
     ),
     "set_value does nothing": (
         ("        parameter.value = array.copy()\n", "        pass\n"),

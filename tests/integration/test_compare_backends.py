@@ -114,6 +114,32 @@ def test_engine_of_ones_own_with_longer_steps_is_named_at_its_first(tmp_path: Pa
     assert load_scorecard(tmp_path / "out" / "second-hasty").results[0].backend == "hasty"
 
 
+LACKING = """\
+from copy import copy
+from dataclasses import replace
+from harness.backends.numpy import BACKEND as NUMPY
+
+BACKEND = copy(NUMPY)
+BACKEND.name = "lacking"
+LAYERS = {name: layer for name, layer in NUMPY.namespace.layers.items() if name != "Tanh"}
+BACKEND.namespace = replace(NUMPY.namespace, layers=LAYERS)
+"""
+
+
+@pytest.mark.parametrize("order", [("numpy", "lacking"), ("lacking", "numpy")])
+def test_what_one_engine_lacks_is_not_supported_and_the_rest_is_compared(
+    tmp_path: Path, order: tuple[str, str]
+) -> None:
+    engine, out = tmp_path / "lacking.py", tmp_path / "out"
+    engine.write_text(LACKING, encoding="utf-8")
+    words = [w for name in order for w in ("--backend", name if name == "numpy" else str(engine))]
+    code, said = compared(*words, "xor", "perceptron", "--out", str(out))
+    assert code == 1
+    assert "xor: NOT SUPPORTED: backend 'lacking' lacks layer Tanh\n" in said
+    assert "perceptron: IDENTICAL" in said
+    assert [each["lacks"] for each in told(out)["milestones"]] == [["layer Tanh"], []]
+
+
 def test_engine_that_dies_gives_no_verdict(tmp_path: Path) -> None:
     file = tmp_path / "dying.py"
     file.write_text(HASTY.replace("super().step()", "raise ArithmeticError('no')"), "utf-8")

@@ -194,7 +194,7 @@ def test_failing_milestone_names_its_checks(harness: Harness) -> None:
 
 DYING = """
 def dying(x):
-    if x.shape == (2, 1, 3, 2):
+    if x.shape == ():
         {how}
     return OPS["neg"](x)
 
@@ -219,7 +219,7 @@ def test_death_is_an_error_of_the_case_that_it_happened_in(
         "conform", "--backend", file, "-k", "/neg/", "--timeout", "3", "--jobs", "2"
     )
     assert (code, err) == (1, "")
-    wrong = [f"L1/neg/{aspect}/(2, 1, 3, 2)" for aspect in ("value", "gradient", "manners")]
+    wrong = [f"L1/neg/{aspect}/()" for aspect in ("value", "gradient", "manners")]
     assert by_outcome("error") == wrong
     assert len(by_outcome("pass")) == len(document()["cases"]) - 3
     messages = [case["message"] for case in document()["cases"] if case["outcome"] == "error"]
@@ -228,9 +228,9 @@ def test_death_is_an_error_of_the_case_that_it_happened_in(
 
 def test_file_of_a_death_dies_too_and_tells_what_was_expected(harness: Harness) -> None:
     harness("conform", "--backend", backend(DYING.format(how="os._exit(3)")), "-k", "L1/neg/value")
-    died = reproduced("L1/neg/value/(2, 1, 3, 2)")
+    died = reproduced("L1/neg/value/()")
     assert (died.returncode, died.stdout[:8]) == (3, "expected")
-    assert reproduced("L1/neg/value/(2, 1, 3, 2)", "numpy").returncode == 0
+    assert reproduced("L1/neg/value/()", "numpy").returncode == 0
 
 
 # --- what is missing, and what is expected --------------------------------------------------------

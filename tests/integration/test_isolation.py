@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future, as_completed
 from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +26,7 @@ from harness.errors import (
     UsageError,
 )
 from harness.executors import IsolatedExecutor
+from tests.examples import ROOT
 
 # The worker processes of pytest-xdist have a thread of their own while they fork.
 pytestmark = [
@@ -69,6 +75,33 @@ def poison() -> Poison:
 
 def unpicklable() -> Callable[[], int]:
     return lambda: 1
+
+
+class MuteError(Exception):
+    """An engine's exception whose text cannot be had."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+def raise_mute() -> None:
+    raise MuteError
+
+
+def leave_a_thread(mark: Path) -> int:
+    """A result, and a thread that keeps the process from ending."""
+    threading.Thread(target=time.sleep, args=(1000.0,)).start()
+    mark.write_text(str(os.getpid()), encoding="utf-8")
+    return 7
+
+
+def hang_up_and_hang(mark: Path) -> None:
+    """Close what the result would be sent through."""
+    mark.write_text(str(os.getpid()), encoding="utf-8")
+    for each in gc.get_objects():
+        if isinstance(each, Connection) and each.writable:
+            each.close()
+    signal.pause()
 
 
 def chatter(size: int) -> bytes:
@@ -191,6 +224,51 @@ def test_hang_is_stopped_at_the_timeout(task: Callable[[Path], None], tmp_path: 
     assert isinstance(error, JobTimeoutError)
     assert str(error) == "it was stopped after 0.5 s"
     assert "--timeout" in error.hint
+
+
+def test_thread_that_never_ends_costs_the_grace_and_no_more(tmp_path: Path) -> None:
+    with executor(2) as pool:
+        start = time.monotonic()
+        marks = [tmp_path / f"pid{i}" for i in range(4)]
+        found = [future.result(PATIENCE) for future in
+                 [pool.submit(leave_a_thread, mark) for mark in marks]]  # fmt: skip
+        assert found == [7] * 4
+        assert time.monotonic() - start < 4.0  # two after two, each with half a second of grace
+        assert not any(is_alive(pid_in(mark)) for mark in marks)
+        assert pool.submit(square, 3).result(PATIENCE) == 9
+
+
+def test_process_that_closes_its_line_and_goes_on_is_its_own_result(tmp_path: Path) -> None:
+    with executor() as pool:
+        bad, good = pool.submit(hang_up_and_hang, tmp_path / "pid"), pool.submit(square, 3)
+        error = bad.exception(PATIENCE)
+        assert good.result(PATIENCE) == 9
+        assert not is_alive(pid_in(tmp_path / "pid"))
+    assert isinstance(error, JobKilledError)
+    assert str(error) == "its process closed its connection to the harness and went on"
+
+
+def test_exception_without_a_text_is_told_by_its_type() -> None:
+    with executor() as pool:
+        error = pool.submit(raise_mute).exception(PATIENCE)
+    assert isinstance(error, JobCrashedError)
+    assert str(error).startswith("it raised MuteError: (its __str__ raised RuntimeError) (")
+    assert "in raise_mute" in str(error)
+    assert "Traceback" in error.details
+
+
+def test_death_of_the_parent_ends_workers_that_a_thread_keeps(tmp_path: Path) -> None:
+    words = (
+        "import sys; from pathlib import Path; from tests.integration.test_isolation import *; "
+        "pool = IsolatedExecutor(2); folder = Path(sys.argv[1]); "
+        "[pool.submit(leave_a_thread, folder / f'pid{i}') for i in range(2)]; "
+        "time.sleep(1000)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", words, str(tmp_path)], cwd=ROOT)
+    pids = [pid_in(tmp_path / f"pid{i}") for i in range(2)]
+    parent.kill()
+    parent.wait(PATIENCE)
+    wait_until(lambda: not any(map(is_alive, pids)), "the workers of a dead parent are gone")
 
 
 def test_result_that_cannot_be_sent_is_its_own_result() -> None:

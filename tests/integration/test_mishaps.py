@@ -17,6 +17,7 @@ import pytest
 from harness import runner
 from harness.config import MilestoneConfig
 from harness.config import load as load_config
+from harness.errors import OutputError
 from harness.record import RunRecord
 from harness.scorecard import load
 from harness.session import Request, run_session
@@ -91,6 +92,18 @@ def test_fail_fast_starts_nothing_after_a_failure(
     ] * 2
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs locks of folders")
+def test_second_run_into_a_folder_is_refused_while_the_first_one_runs(tmp_path: Path) -> None:
+    def another(count: int) -> None:
+        with pytest.raises(OutputError, match="another run is writing to") as caught:
+            run_session(Request(["perceptron"], tmp_path, range(1), 1))
+        assert "--out DIR" in caught.value.hint
+
+    first = run_session(Request(["xor"], tmp_path, range(1), 1), on_start=another)
+    assert [each.milestone for each in load(tmp_path).results] == ["xor"]
+    assert run_session(Request(["xor"], tmp_path, range(1), 1)).file == first.file
+
+
 @pytest.mark.parametrize("jobs", [1, 2, 3])
 def test_results_do_not_depend_on_the_number_of_jobs(jobs: int, tmp_path: Path) -> None:
     request = Request(["xor", "perceptron"], tmp_path, range(3), jobs)
@@ -117,6 +130,18 @@ SPAWNING = """\
 import multiprocessing
 multiprocessing.get_all_start_methods = lambda: ["spawn"]
 from harness.cli import main
+def test_thread_that_an_engine_starts_at_import_keeps_nothing_waiting(tmp_path: Path) -> None:
+    run = [sys.executable, "-m", "harness"]
+    subprocess.run([*run, "backend", "new", "mylib"], cwd=tmp_path, check=True, timeout=30)
+    file = tmp_path / "mylib_backend.py"
+    thread = "import threading, time\nthreading.Thread(target=time.sleep, args=(1000,)).start()\n"
+    file.write_text(file.read_text("utf-8") + thread, encoding="utf-8")
+    words = ["run", "--backend", "./mylib_backend.py", "perceptron", "--checks", "gradients_arrive"]
+    done = subprocess.run([*run, *words], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "1 of 1 milestones pass" in done.stdout
+
+
 if __name__ == "__main__":
     main()
 """
@@ -134,6 +159,18 @@ def test_where_there_is_no_fork_processes_are_spawned(tmp_path: Path) -> None:
     assert spawned.digest == forked.digest
     command += ["--timeout", "0.01"]
     assert subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=60).returncode == 3
+
+
+def test_thread_that_an_engine_starts_at_import_keeps_nothing_waiting(tmp_path: Path) -> None:
+    run = [sys.executable, "-m", "harness"]
+    subprocess.run([*run, "backend", "new", "mylib"], cwd=tmp_path, check=True, timeout=30)
+    file = tmp_path / "mylib_backend.py"
+    thread = "import threading, time\nthreading.Thread(target=time.sleep, args=(1000,)).start()\n"
+    file.write_text(file.read_text("utf-8") + thread, encoding="utf-8")
+    words = ["run", "--backend", "./mylib_backend.py", "perceptron", "--checks", "gradients_arrive"]
+    done = subprocess.run([*run, *words], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "1 of 1 milestones pass" in done.stdout
 
 
 if __name__ == "__main__":

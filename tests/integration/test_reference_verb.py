@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from harness import config, datasets
 from harness.cli import cli
 from harness.errors import HarnessError
 from harness.references import files
-from tests.examples import small_file
+from harness.training import planned_steps
+from tests.examples import ROOT, small_file
 
 
 def asked(*words: str) -> tuple[int, str]:
@@ -78,6 +82,59 @@ def test_model_that_draws_at_random_has_no_reference(tmp_path: Path) -> None:
     code, said = asked(str(file), "--backend", "numpy", "--out", str(tmp_path / "out"))
     assert code == 2
     assert "small draws at random while it trains" in said
+
+
+ENGINE = """\
+import os, time
+from harness.backends.numpy import NumpyBackend
+class Mine(NumpyBackend):
+    name = "mine"
+    def backward(self, output, gradient=None):
+        {change}
+        super().backward(output, gradient)
+BACKEND = Mine()
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "words"),
+    [
+        ("time.sleep(600)", 3, "mine.py, it was stopped after 2 s"),
+        ("os._exit(7)", 3, "mine.py, its process ended with exit code 7"),
+        ("raise ZeroDivisionError('by nothing')", 3, "it raised ZeroDivisionError: by nothing"),
+    ],
+)
+def test_engine_that_hangs_or_dies_is_a_sentence(
+    tmp_path: Path, change: str, code: int, words: str
+) -> None:
+    engine = tmp_path / "mine.py"
+    engine.write_text(ENGINE.format(change=change), encoding="utf-8")
+    out = tmp_path / "out"
+    got, said = asked("xor", "--backend", str(engine), "--timeout", "2", "--out", str(out))
+    assert (got, said.startswith("xor: with ")) == (code, True)
+    assert words in said
+    assert "scorecard" not in said
+    assert not out.exists()
+
+
+def test_what_an_engine_prints_is_no_result(tmp_path: Path) -> None:
+    engine = tmp_path / "mine.py"
+    engine.write_text(ENGINE.format(change="print('backward')"), encoding="utf-8")
+    words = ["reference", "xor", "--backend", str(engine), "--out", str(tmp_path / "out")]
+    done = subprocess.run([sys.executable, "-m", "harness", *words], cwd=ROOT, text=True,
+                          capture_output=True)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("xor: 20 steps of 4 rows by mine ")
+    assert len(done.stdout.splitlines()) == 1
+    assert set(done.stderr.splitlines()) == {"backward"}
+
+
+def test_milestone_with_fewer_steps_takes_all_it_has(tmp_path: Path) -> None:
+    file = small_file(tmp_path, ("epochs: 80", "epochs: 5"))
+    steps = planned_steps(config.load(file), datasets.load(config.load(file)))
+    assert steps < 20
+    code, said = asked(str(file), "--backend", "numpy", "--out", str(tmp_path / "out"))
+    assert (code, said.startswith(f"small: {steps} steps of ")) == (0, True)
 
 
 def test_training_that_diverges_has_no_reference(tmp_path: Path) -> None:

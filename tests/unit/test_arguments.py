@@ -106,10 +106,10 @@ def test_container_takes_its_layers_from_the_harness() -> None:
     assert list(found(container, layers=3)) == ["layers"]
 
 
-def test_accepts_looks_at_names() -> None:
+def test_accepts_looks_at_names_and_whether_any_is_taken() -> None:
     assert accepts(Layer, "rng")
     assert not accepts(Bare, "rng")
-    assert not accepts(opened, "rng")
+    assert accepts(opened, "rng")
 
 
 def test_lists_become_tuples_at_any_depth() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,13 @@ from harness import backends, config
 from harness.backends.printing import caught
 from harness.backends.skeletons import adapter
 from harness.errors import BackendError, NotSupportedError, UsageError
-from harness.preparation import known_to, lacking, not_offered, prepare
+from harness.preparation import (
+    known_to,
+    lacking,
+    not_offered,
+    prepare,
+    unknown_to_the_harness,
+)
 from tests.broken_engine import write
 from tests.examples import small_file
 from tests.small_engines import only
@@ -135,6 +143,28 @@ def test_a_file_must_not_hide_a_module(tmp_path: Path) -> None:
     assert caught_.value.hint == "Rename it, such as json_backend.py."
 
 
+def test_a_key_that_is_no_name_is_told(tmp_path: Path) -> None:
+    engine = write(tmp_path, ('layers={"Linear": Linear}', "layers={3: Linear}"))
+    with pytest.raises(BackendError) as caught_:
+        backends.load(str(engine))
+
+    assert caught_.value.message.endswith(
+        "namespace.layers has the key 3, expected one of PyTorch's names, as a text"
+    )
+
+
+def test_an_import_that_raises_something_without_a_text_is_told_by_its_type(tmp_path: Path) -> None:
+    file = tmp_path / "mute_backend.py"
+    text = "class MuteError(Exception):\n    def __str__(self):\n        raise RuntimeError\n\n"
+    file.write_text(f"{text}raise MuteError\n", encoding="utf-8")
+    with pytest.raises(BackendError) as caught_:
+        backends.load(str(file))
+
+    assert caught_.value.message.endswith(
+        "mute_backend.py:5: importing it raised MuteError: (its __str__ raised RuntimeError)"
+    )
+
+
 @pytest.mark.parametrize("name", ["torch", "mygrad", "autograd"])
 def test_a_shipped_engine_without_its_library_says_what_to_install(name: str) -> None:
     # In a process of its own: this one may have imported the library long ago.
@@ -169,6 +199,30 @@ def test_what_an_engine_lacks_is_named_with_its_kind(tmp_path: Path) -> None:
         prepare(loaded, engine)
     assert caught_.value.lacks == tuple(right)
     assert caught_.value.exit_code == 1
+
+
+def test_name_that_is_nearly_the_one_that_lacks_is_told(tmp_path: Path) -> None:
+    engine = copy(backends.load("numpy"))
+    layers = {**engine.namespace.layers}
+    layers["tanH"] = layers.pop("Tanh")
+    optimizers = {name: each for name, each in engine.namespace.optimizers.items() if name != "SGD"}
+    engine.namespace = replace(engine.namespace, layers=layers, optimizers=optimizers)
+    loaded = config.load(small_file(tmp_path), known_to(engine))
+
+    # Adam is one of the harness's own names: no other is meant by it.
+    assert lacking(loaded, engine) == ["layer Tanh (it has 'tanH')", "optimizer SGD"]
+
+
+def test_what_the_harness_does_not_know_is_listed_by_name() -> None:
+    def strange(x: object) -> object:
+        return x
+
+    engine = only(ops={"expp": strange, "exp": strange}, layers={"Zzz": strange})
+
+    assert unknown_to_the_harness(engine) == [
+        "unknown layer Zzz", "unknown op expp (Did you mean 'exp'?)",
+    ]  # fmt: skip
+    assert unknown_to_the_harness(backends.load("numpy")) == []
 
 
 def test_the_harness_own_engine_lacks_nothing_of_what_a_config_may_name(tmp_path: Path) -> None:

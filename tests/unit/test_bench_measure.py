@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.bench.measure import Plan, first_difference, measure, pooled
+from harness.bench.measure import Plan, first_difference, measure, parted, pooled
 from harness.bench.ratios import exponent, paired_ratio
 from harness.bench.results import Timing
 from harness.bench.workload import UnsupportedError
@@ -179,6 +179,79 @@ def test_rounding_is_no_difference() -> None:
 )
 def test_difference_is_found_at_its_step(losses: list[float], expected: int) -> None:
     assert first_difference(losses, LOSSES) == expected
+
+
+# --- losses once more, after the chunks -----------------------------------------------------
+
+
+@dataclass
+class Late(Stub):
+    """Says other losses once it has been timed."""
+
+    later: Sequence[float] = ()
+
+    def losses(self, count: int) -> list[float]:
+        return list(self.later if self.bursts else self.said)[:count]
+
+
+def test_engine_that_comes_to_compute_something_else_while_timed_gets_no_time() -> None:
+    found = timings_of(Stub("base"), Late("late", later=[2.0, 1.6, 1.25]))["late"]
+    assert (found.failed, found.seconds, found.ratio) == ("losses", [], None)
+    assert found.problem == (
+        "after its chunks, its loss at step 2 is 1.6, that of base 1.5: no time of a different "
+        "computation is believed"
+    )
+
+
+def test_so_many_losses_are_compared_again_as_the_slowest_has_time_for() -> None:
+    """1 ms and 10 ms a step: 100 steps in 1 s."""
+    asked: list[int] = []
+
+    class Counting(Stub):
+        def losses(self, count: int) -> list[float]:
+            asked.append(count)
+            return list(self.said)
+
+    timings_of(Counting("base"), Counting("slow", lambda burst: 1e-2))
+    assert asked == [3, 3, 100, 100]
+
+
+def test_contender_that_dies_after_its_chunks_has_no_time() -> None:
+    class Dying(Stub):
+        def losses(self, count: int) -> list[float]:
+            if self.bursts:
+                raise JobKilledError("dead: gone")
+            return list(self.said)
+
+    found = timings_of(Stub("base"), Dying("dead"))
+    assert (found["dead"].failed, found["dead"].seconds) == ("died", [])
+    assert found["base"].seconds
+
+
+def falling(steps: int) -> list[float]:
+    """A loss that halves every hundred steps."""
+    return [2.0 * 0.5 ** (step / 100) for step in range(steps)]
+
+
+def test_single_losses_may_drift_after_many_steps_but_not_their_means() -> None:
+    """3 % to either side by turns cancel in a mean; 6 % less do not."""
+    right = falling(200)
+    near = [loss * (1.03 - 0.06 * (i % 2)) if i >= 50 else loss for i, loss in enumerate(right)]
+    assert parted(near, right) is None
+    less = [loss * 0.94 if i >= 100 else loss for i, loss in enumerate(right)]
+    found = parted(less, right)
+    assert found is not None
+    assert found[0].startswith("over steps 101 to 150 is ")
+    # The mean of 2 * 0.5 ** (k / 100) for k from 100 to 149, a geometric series.
+    factor = 0.5 ** (1 / 100)
+    assert float(found[1]) == pytest.approx((1 - factor**50) / (1 - factor) / 50, rel=1e-6)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_loss_that_is_not_finite_late_is_another(bad: float) -> None:
+    right = falling(100)
+    assert parted([*right[:70], bad, *right[71:]], right) is not None
+    assert parted(right[:60], right) is not None
 
 
 # --- failures ----------------------------------------------------------------------------

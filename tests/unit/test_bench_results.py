@@ -189,6 +189,38 @@ def test_same_trouble_on_several_workloads_is_one_sentence() -> None:
     assert "not measured  torch on lenet, cnn_big: gone\n" in text
 
 
+def test_workload_with_one_contender_that_has_losses_is_not_compared() -> None:
+    dead = Timing(contender="torch", problem="torch: gone", failed="died")
+    alone = measured("lenet", timing("numpy", 2e-3), dead)
+    assert "\nlosses not compared: one contender\n" in render(bench_of(alone))
+    text = render(bench_of(*FOUND.steps, measured("xor", timing("numpy", 1e-3), dead)))
+    assert "\nlosses not compared on xor: one contender\n" in text
+    assert "not compared" not in render(FOUND)
+
+
+def test_long_name_of_a_contender_has_room() -> None:
+    name = "an_engine_with_a_long_name"
+    point = measured("batch_8", Timing(contender=name, problem="gone", failed="died"))
+    bench = bench_of(*FOUND.steps, growth=(Curve(what="batch", sizes=[8], points=[point]),))
+    text = render(bench.model_copy(update={"contenders": ["numpy", name]}))
+    assert f"batch   {name} 8: -\n" in text
+    assert f"{'contender':27}       us" in text
+
+
+def test_bench_without_engines_names_none() -> None:
+    alone = bench_of()
+    machine = alone.machine.model_copy(update={"versions": {}})
+    text = render(alone.model_copy(update={"machine": machine}))
+    assert "; ;" not in text
+
+
+def test_strict_needs_a_bar_that_was_measured() -> None:
+    nothing = [bar.model_copy(update={"met": None, "value": None})
+               for bar in judged(FOUND, load_bars(bars_file()))]  # fmt: skip
+    found = FOUND.model_copy(update={"bars": nothing})
+    assert (exit_code(found, strict=True), exit_code(found, strict=False)) == (3, 0)
+
+
 def test_markdown_is_the_same_table_in_a_block() -> None:
     assert markdown(FOUND).startswith("```\none training step")
     assert markdown(FOUND).endswith("```\n")

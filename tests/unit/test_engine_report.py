@@ -44,6 +44,18 @@ def flowed(report: str) -> str:
     return " ".join(report.split())
 
 
+def test_names_that_the_harness_does_not_know_are_told_apart_from_those_that_lack() -> None:
+    lacks = ["layer Conv2d", "unknown layer Swish", "unknown op expp (Did you mean 'exp'?)"]
+    record = EngineRecord("mylib", Probed(), lacks)
+    told = not_run(card(engine_result(record, [FINE])))
+
+    assert told[-2:] == [
+        "checks of the engine on layer Conv2d (mylib does not offer them)",
+        "checks of values on layer Swish; op expp (Did you mean 'exp'?) "
+        "(the harness knows no formula of them)",
+    ]
+
+
 def test_engine_that_passes_is_one_line() -> None:
     good = card(engine(FINE, replace(FINE, status="skip")))
     assert engine_line(good) == "engine numpy: 1 of 1 checks pass (0.03 s)"

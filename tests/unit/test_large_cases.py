@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,14 @@ import pytest
 from harness.autograd import Tensor, ops
 from harness.autograd.function import Function
 from harness.probes.trials import cases
+from harness.probes.trials.cases import elementwise, losses
 from harness.probes.trials.cases.pool import Pool
 from harness.probes.trials.ops import op_trials
 from tests.small_engines import NUMPY, Array, measured, only, wrong
 
 # The table of an embedding is small, and the mean of many losses hides what each of them lacks.
 HIDDEN = {"embedding", "cross_entropy", "binary_cross_entropy_with_logits"}
+EACH = [*elementwise.CASES, *losses.CASES]
 PRECISE = sorted(cases.LARGE.keys() - HIDDEN)
 
 
@@ -80,6 +83,54 @@ def test_mean_of_many_losses_by_another_number_is_seen(name: str) -> None:
         return y * factor
 
     assert wrong(measured("op_values", only(ops={name: padded}))) == [name]
+
+
+def doubled_beyond(most: int, factory: Any) -> Any:
+    """The same, with twice the gradient where there are many rows."""
+
+    def doubled(y: Tensor, rows: int) -> Tensor:
+        if (function := y._grad_fn) is not None and rows > most:
+            apply = function.apply
+
+            def twice(grad_output: Array) -> tuple[Array | None, ...]:
+                return tuple(None if each is None else 2 * each for each in apply(grad_output))
+
+            function.apply = twice  # type: ignore[method-assign]
+        return y
+
+    if not isinstance(factory, type):
+        return lambda *x, **arguments: doubled(
+            factory(*x, **arguments), max(each.shape[0] if each.shape else 1 for each in x)
+        )
+
+    class Doubled(factory):  # type: ignore[misc]  # any layer or loss
+        __signature__ = inspect.signature(factory)
+
+        def __call__(self, *x: Any) -> Any:
+            return doubled(super().__call__(*x), x[0].shape[0] if x[0].shape else 1)
+
+    return Doubled
+
+
+@pytest.mark.parametrize("most", [32, 256])
+@pytest.mark.parametrize("name", [n for n in EACH if n in NUMPY.namespace.ops])
+def test_gradient_of_an_op_that_is_doubled_for_many_rows_is_seen(name: str, most: int) -> None:
+    op = doubled_beyond(most, NUMPY.namespace.ops[name])
+    assert wrong(measured("op_gradients", only(ops={name: op}))) == [name]
+
+
+@pytest.mark.parametrize("name", sorted(NUMPY.namespace.layers))
+def test_gradient_of_a_layer_that_is_doubled_for_many_rows_is_seen(name: str) -> None:
+    right = NUMPY.namespace.layers
+    layers = {**{each: right[each] for each in ("Linear", "Sigmoid")},
+              name: doubled_beyond(32, right[name])}  # fmt: skip
+    assert name in wrong(measured("op_gradients", only(layers=layers)))
+
+
+@pytest.mark.parametrize("name", sorted(NUMPY.namespace.losses))
+def test_gradient_of_a_loss_that_is_doubled_for_many_rows_is_seen(name: str) -> None:
+    loss = doubled_beyond(256, NUMPY.namespace.losses[name])
+    assert wrong(measured("op_gradients", only(losses={name: loss}))) == [name]
 
 
 def test_sums_in_float32_one_after_the_other_are_right() -> None:

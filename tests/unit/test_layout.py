@@ -24,8 +24,8 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 # streams, arguments, yaml_source and metrics are helpers beside config; preparation stands
 # beside training; provenance is a part of the scorecard; session is what the cli calls.
 LEVELS = [
-    ["harness", "errors", "atomic_files", "explanation", "fingerprints", "json_files",
-     "measurement", "record", "curves", "bands", "checks.base"],
+    ["harness", "errors", "raised", "told_apart", "atomic_files", "explanation", "fingerprints",
+     "json_files", "measurement", "record", "curves", "bands", "checks.base"],
     [
         "resources",
         "on_record",
@@ -58,6 +58,8 @@ LEVELS = [
 # Narrower than their level: all that these may import of the harness.
 ONLY = {
     "errors": set[str](),
+    "raised": set[str](),
+    "told_apart": set[str](),
     "atomic_files": set[str](),
     "explanation": set[str](),
     "measurement": set[str](),
@@ -70,11 +72,11 @@ ONLY = {
     "metrics": set[str](),
     "oracles": {"oracles"},
     "streams": set[str](),
-    "executors": {"errors"},
+    "executors": {"errors", "raised"},
     "workers": {"errors"},
     "provenance": {"harness", "errors"},
     "checks": {"checks", "checks.base", "bands", "curves", "config", "measurement", "record",
-               "errors"},
+               "errors", "told_apart"},
     "training": {"arguments", "backends", "config", "datasets", "errors", "evaluation",
                  "metrics", "model", "watches", "record", "streams"},
     "fingerprints": set[str](),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from harness.autograd import optim
@@ -34,6 +35,34 @@ class Forgetful(optim.SGD):
 def test_zero_grad_that_forgets_more_than_gradients_is_seen() -> None:
     (row,) = wrong(of_optimizer(Forgetful, "SGD"))
     assert (row.subject, row.what) == ("SGD", "change in three steps with zero_grad before each")
+
+
+class Recast(optim.SGD):
+    """A step leaves numbers of another type where they were of this one."""
+
+    was, becomes = np.float32, np.float64
+
+    def step(self) -> None:
+        super().step()
+        for parameter in self.parameters:
+            if parameter.dtype == self.was:
+                parameter.data = parameter.data.astype(self.becomes)
+
+
+class Narrowing(Recast):
+    """Numbers as far apart as float32 tells."""
+
+    was, becomes = np.float64, np.float32
+
+
+@pytest.mark.parametrize("kind", [Recast, Narrowing])
+@pytest.mark.parametrize("name", ["SGD", "Unheard"])
+def test_dtype_that_a_step_changes_is_seen(kind: type[optim.Optimizer], name: str) -> None:
+    found = [row.what for row in wrong(of_optimizer(kind, name))]
+
+    assert f"dtypes beside others, such as {np.dtype(kind.was)} that became " in "".join(found)
+    in_rules = [what for what in found if "no options" in what or "in float32" in what]
+    assert bool(in_rules) == (name == "SGD")
 
 
 class FirstDtype(optim.SGD):

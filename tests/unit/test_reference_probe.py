@@ -17,13 +17,14 @@ from harness.backends.base import Backend
 from harness.checks import judge
 from harness.checks.base import Verdict
 from harness.config import MilestoneConfig
+from harness.config import load as load_config
 from harness.faults import find, planted
 from harness.probes import examine
 from harness.probes.milestone.reference import followed
 from harness.probes.models.specimen import Specimen
 from harness.record import RunRecord
 from harness.references import files
-from tests.examples import NAMES, small_config
+from tests.examples import NAMES, small_config, small_file
 from tests.specimens import backwards, shipped, swapped
 
 # What a verdict says of the first divergence.
@@ -218,6 +219,22 @@ def test_milestone_of_ones_own_has_no_reference() -> None:
     specimen = shipped("xor")
     found = verdict(Specimen(mine, specimen.backend, specimen.dataset, 0))
     assert (found.status, found.reason[:34]) == ("skip", "there is no reference of small: `h")
+
+
+def test_milestone_of_a_file_is_asked_for_by_its_path(tmp_path: Path) -> None:
+    file = small_file(tmp_path)
+    specimen = shipped("xor")
+    found = verdict(Specimen(load_config(file), specimen.backend, specimen.dataset, 0))
+    words = f"there is no reference of small: `harness reference {file}` writes one"
+    assert (found.status, found.reason) == ("skip", words)
+
+
+def test_model_that_draws_at_random_is_promised_no_reference(tmp_path: Path) -> None:
+    dropped = ("  tanh: {type: Tanh}", "  tanh: {type: Tanh}\n  drop: {type: Dropout, p: 0.5}")
+    specimen = shipped("xor")
+    mine = load_config(small_file(tmp_path, dropped))
+    found = verdict(Specimen(mine, specimen.backend, specimen.dataset, 0))
+    assert (found.status, found.reason[:39]) == ("skip", "small draws at random while it trains: ")
 
 
 def test_damaged_reference_fails_with_its_sentence(

@@ -230,6 +230,33 @@ def test_batches_that_differ_in_a_second_run_are_seen(
     assert wrong(measured())[0] == ("the batches", "batches that are others in a second run")
 
 
+# --- layers that take no generator ---------------------------------------------------------
+
+
+def deaf(in_features: int, out_features: int) -> nn.Linear:
+    return nn.Linear(in_features, out_features, rng=np.random.default_rng(3))
+
+
+def nothing_to_seed(in_features: int, out_features: int) -> nn.Linear:
+    return nn.Linear(in_features, out_features)
+
+
+@pytest.mark.parametrize(
+    ("linear", "what"),
+    [
+        (deaf, ("Linear", "tensors that start the same on another seed: Linear takes no rng")),
+        (nothing_to_seed, ("random streams", "tensors that start otherwise in a second run")),
+    ],
+)
+def test_weights_that_no_seed_reaches_are_seen_in_the_built_model(
+    linear: Callable[[int, int], nn.Linear], what: tuple[str, str]
+) -> None:
+    ground = Ground(load("numpy"))
+    ground.swap("layers", "Linear", linear)
+
+    assert what in wrong(measured(backend=ground.backend))
+
+
 # --- the states, and the check ------------------------------------------------------------
 
 

@@ -159,6 +159,17 @@ def test_brackets_in_a_reason_are_no_markup() -> None:
     assert "'[bold]x[/bold]' and [/] :smile:" in flowed(scorecard_of(without_verdict(error)))
 
 
+def test_excerpt_of_a_config_keeps_its_lines_and_its_mark_in_place() -> None:
+    told = "xor.yaml:5:11: layers.a: no such layer, and then some words that fill more than a line"
+    excerpt = "    type:   Linaer  # a comment that is longer than what fits in forty columns"
+    error = JobCrashedError(f"{told}\n{excerpt}\n            ^")
+    shown = text.render(scorecard_of(without_verdict(error)), width=60).splitlines()
+    at = next(i for i, line in enumerate(shown) if "type:" in line)
+    assert shown[at] == f"     {excerpt}"
+    assert shown[at + 1].index("^") == shown[at].index("Linaer")
+    assert "some words that fill more than a line" in " ".join(" ".join(shown[:at]).split())
+
+
 def test_many_causes_are_cut_short_with_a_word() -> None:
     cards = [
         without_verdict(JobTimeoutError(f"it was stopped after {i} s"), milestone=f"m{i}")

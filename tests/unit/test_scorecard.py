@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from harness import scorecard as module
-from harness.atomic_files import write_text
+from harness.atomic_files import held, write_text
 from harness.checks import judge
 from harness.checks.base import Stage, Verdict
 from harness.errors import (
@@ -377,6 +377,15 @@ def test_missing_scorecard_is_refused(tmp_path: Path) -> None:
 def test_judging_again_gives_the_same_verdicts() -> None:
     record = bias_lost()
     assert judge(small_config(), record) == judge(small_config(), record)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs locks of folders")
+def test_folder_is_held_by_one_at_a_time_and_by_the_next_after_it(tmp_path: Path) -> None:
+    with held(tmp_path), pytest.raises(BlockingIOError), held(tmp_path):
+        pass
+    with held(tmp_path):
+        pass
+    assert list(tmp_path.iterdir()) == []
 
 
 if __name__ == "__main__":

@@ -9,17 +9,16 @@ import inspect
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
 
+from harness.arguments import accepts, may_lack
 from harness.backends.base import Backend, Factory
 from harness.measurement import Measurement
 from harness.probes.counting import counted
 from harness.probes.global_randomness import global_seed, states
 from harness.probes.runs.stepping import crashed
-from harness.probes.trials.trial import may_lack
 from harness.probes.weight_statistics import ALIKE, ENOUGH, chance, oddities, rms, within
 
 Arrays = dict[str, np.ndarray]
@@ -100,7 +99,7 @@ def of_layer(backend: Backend, kind: str, factory: Factory) -> Iterator[Measurem
         yield from _sizes(kind, sizes, built)
         yield from _statistics(kind, built)
         yield from _draws(backend, kind, factory, sizes[-1].arguments)
-    elif _takes_rng(factory):
+    elif accepts(factory, "rng"):
         arguments = _some_arguments(factory)
         if arguments is not None and (arrays := _tried(backend, factory, arguments)):
             yield from _statistics(kind, [arrays])
@@ -109,13 +108,8 @@ def of_layer(backend: Backend, kind: str, factory: Factory) -> Iterator[Measurem
 
 def _built(backend: Backend, factory: Factory, arguments: Mapping[str, Any], seed: int) -> Arrays:
     """The parameters of a new layer by name, in float64."""
-    rng = {"rng": np.random.default_rng(seed)} if _takes_rng(factory) else {}
+    rng = {"rng": np.random.default_rng(seed)} if accepts(factory, "rng") else {}
     return _arrays(backend, factory(**arguments, **rng))
-
-
-@cache
-def _takes_rng(factory: Factory) -> bool:
-    return "rng" in inspect.signature(factory).parameters
 
 
 def _arrays(backend: Backend, layer: Any) -> Arrays:
@@ -232,7 +226,8 @@ def _draws(
     """The given generator decides every number, each once, and nothing else does."""
     first = _built(backend, factory, arguments, 1)
     yield from _copies(kind, "one layer", list(first.items()))
-    if not _takes_rng(factory):
+    if not accepts(factory, "rng"):
+        yield from _without(backend, kind, factory, arguments)
         return
     with global_seed(1):
         before = states()
@@ -251,6 +246,28 @@ def _draws(
     if may_lack(factory, "rng"):
         one, two = (_arrays(backend, factory(**arguments)) for _ in range(2))
         yield from _copies(kind, "layers without a generator", [*one.items(), *_of_next(two)])
+
+
+def _without(
+    backend: Backend, kind: str, factory: Factory, arguments: Mapping[str, Any]
+) -> Iterator[Measurement]:
+    """Random numbers of a layer that takes no generator: no seed reaches them, so none repeat.
+
+    They are the same for every seed, come from a global state, or from nowhere that one knows.
+    """
+    with global_seed(1):
+        before = states()
+        one, two = (_built(backend, factory, arguments, 1) for _ in range(2))
+        touched = [name for name, state in states().items() if before[name] != state]
+    if touched:
+        yield counted(kind, f"takes no rng, and draws from {touched[0]}", len(touched), 0)
+        return
+    random = [name for name, array in one.items() if array.size > 1 and np.ptp(array) > 0.0]
+    alike = [name for name in random if np.array_equal(one[name], two[name])]
+    what = "takes no rng, and starts the same for every seed: tensors"
+    yield counted(kind, what, len(alike), 0)
+    what = "takes no rng, and starts otherwise every time, for the same seed too: tensors"
+    yield counted(kind, what, len(random) - len(alike), 0)
 
 
 def _of_next(arrays: Arrays) -> list[tuple[str, np.ndarray]]:

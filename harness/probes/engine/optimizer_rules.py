@@ -16,7 +16,7 @@ import numpy as np
 from harness.backends.base import Backend, Factory
 from harness.measurement import Measurement
 from harness.oracles.optimizers import RULES
-from harness.probes.runs.optimizer_manners import clipping, manners, takes
+from harness.probes.runs.optimizer_manners import clipping, manners, takes, widened
 from harness.probes.runs.stepping import crashed, fitting, row, run
 
 # Several of one shape, so that they can be mixed up; a square one, vectors, and one number.
@@ -114,6 +114,7 @@ def of_options(
     what = f"{options}, in {steps.values.dtype}"
     comparison = fitting(steps, ((rule, RATES) for rule in rules))
     yield row(name, what, steps, comparison)
+    yield widened(backend, name, what, parameters, [each.dtype for each in material.values])
     always = [RATES[0]] * len(RATES)
     if not comparison.fits and fitting(steps, ((rule, always) for rule in rules)).fits:
         what = f"{name}, {what}: learning rate after it was set to another"

@@ -7,16 +7,20 @@ numbers are compared; where something is off, every step is looked at, to find t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
+from harness.config import MilestoneConfig, milestone_files
 from harness.errors import DataError
 from harness.measurement import Measurement, NotMeasurableError
 from harness.probes.models.conventions import other_conventions
 from harness.probes.models.specimen import Specimen
+from harness.probes.models.walking import specs
 from harness.probes.runs.followed import Held
 from harness.probes.runs.partings import Apart
+from harness.references import files
 from harness.references.course import take
 from harness.references.files import Reference, load
 
@@ -37,11 +41,12 @@ def measure(specimen: Specimen) -> Iterator[Measurement]:
     conventions.
     """
     try:
-        reference = load(specimen.config.name)
+        reference = _require_same(specimen, load(specimen.config.name))
+        _require_fit(specimen, reference)
     except DataError as error:
         yield Measurement("the reference", error.message, math.nan, math.nan, math.inf)
         return
-    yield from followed(specimen, _require_same(specimen, reference).first(FOLLOWED))
+    yield from followed(specimen, reference.first(FOLLOWED))
 
 
 def followed(specimen: Specimen, reference: Reference) -> Iterator[Measurement]:
@@ -69,7 +74,10 @@ def followed(specimen: Specimen, reference: Reference) -> Iterator[Measurement]:
 
 def _require_same(specimen: Specimen, reference: Reference | None) -> Reference:
     name, config = specimen.config.name, specimen.config
-    renew = f"`harness reference {name}` writes one"
+    renew = f"`harness reference {_asked_for(config)}` writes one"
+    if specimen.has("Dropout"):
+        raise NotMeasurableError(f"{name} draws at random while it trains: no other engine can be "
+                                 "held to the numbers of one")  # fmt: skip
     if reference is None:
         raise NotMeasurableError(f"there is no reference of {name}: {renew}")
     if reference.about["config"] != config.digest:
@@ -79,6 +87,56 @@ def _require_same(specimen: Specimen, reference: Reference | None) -> Reference:
             f"{renew} of the config as it is saved"
         )
     return reference
+
+
+def _asked_for(config: MilestoneConfig) -> str:
+    """What names a milestone in a command: its name, or the path of one that is not shipped."""
+    file, shipped = config.problem((), "").file, milestone_files()
+    is_shipped = config.name in shipped and (
+        not file or Path(file).resolve() == shipped[config.name].resolve()
+    )
+    return config.name if is_shipped else file or "FILE.yaml"
+
+
+def _require_fit(specimen: Specimen, reference: Reference) -> None:
+    """Raises DataError for a file that says it is of this config, and cannot be.
+
+    Else the engine would be blamed for it.
+    """
+    config, about = specimen.config, reference.about
+    labels, tensors = [*specs(config.layers)], list(about["shapes"])
+    if about["layers"] != labels:
+        problem = f"its layers are {_listed(about['layers'])}, expected {_listed(labels)}"
+    elif tensors != sorted(tensors, key=lambda tensor: _place(tensor, labels)):
+        problem = f"its tensors are in another order than its layers: {_listed(tensors)}"
+    else:
+        problem = _other_rows(specimen, reference)
+    if problem:
+        raise DataError(
+            f"{files.file_for(config.name)} is no reference of {config.name}: {problem}"
+        )
+
+
+def _other_rows(specimen: Specimen, reference: Reference) -> str:
+    """What is wrong with its batches: they are not like the milestone's data; "" if they are."""
+    start, dataset = reference.start, specimen.dataset
+    pairs = {"x": (start.x, dataset.held_out_x), "y": (start.y, dataset.held_out_y)}
+    for name, (found, known) in pairs.items():
+        if found.shape[2:] != known.shape[1:]:
+            return f"a row of its {name} is {found.shape[2:]}, in the data it is {known.shape[1:]}"
+    if (start.x.dtype.kind == "f") != (dataset.held_out_x.dtype.kind == "f"):
+        return f"its x is {start.x.dtype}, in the data it is {dataset.held_out_x.dtype}"
+    return ""
+
+
+def _place(tensor: str, labels: Sequence[str]) -> int:
+    """Of the layer whose label the tensor's begins with; after all if there is none."""
+    label = tensor.split(".")[0]
+    return labels.index(label) if label in labels else len(labels)
+
+
+def _listed(labels: Iterable[str]) -> str:
+    return ", ".join(labels)
 
 
 def _require_pytorchs(specimen: Specimen, reference: Reference) -> None:

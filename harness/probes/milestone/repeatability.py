@@ -157,16 +157,20 @@ def _unequal(some: list[np.ndarray], others: list[np.ndarray]) -> list[int]:
 def _another_seed(
     specimen: Specimen, types: list[str], values: list[np.ndarray], others: list[np.ndarray]
 ) -> Iterator[Measurement]:
-    """Which tensors that are drawn at random are drawn the same on another seed."""
+    """Which tensors that are drawn at random are drawn the same on another seed.
+
+    That is seen by their numbers, whatever their layer says that it takes.
+    """
     layers = specimen.backend.namespace.layers
-    drawn = [
-        i
-        for i, kind in enumerate(types)
-        if kind in layers and accepts(layers[kind], "rng") and _is_drawn(values[i])
-    ]
+    drawn = [i for i, value in enumerate(values) if _is_drawn(value)]
     same = sorted(set(drawn) - set(_unequal(values, others)))
-    subject = _culprit(types, same, drawn)
-    yield counted(subject, "tensors that start the same on another seed", len(same), 0)
+    kinds = {types[i] for i in same}
+    deaf = sorted(k for k in kinds if k in layers and not accepts(layers[k], "rng"))
+    what = "tensors that start the same on another seed"
+    if deaf and len(deaf) == len(kinds):
+        yield counted(deaf[0], f"{what}: {deaf[0]} takes no rng", len(same), 0)
+        return
+    yield counted(_culprit(types, same, drawn), what, len(same), 0)
 
 
 def _is_drawn(array: np.ndarray) -> bool:

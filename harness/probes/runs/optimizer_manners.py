@@ -5,17 +5,18 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
-from harness.backends.base import Backend, Factory
+from harness.arguments import accepts
+from harness.backends.base import Backend, Factory, Parameter
 from harness.measurement import Measurement
 from harness.oracles.optimizers import CLIP_EPS, RULES, clipped, global_norm
 from harness.probes.comparing import compared, missing
+from harness.probes.counting import counted
 from harness.probes.runs.stepping import Gradients, Recorder, Steps, fitting, row, take
 
 RATE = 0.1
@@ -31,15 +32,27 @@ UNITS = 100.0
 
 def takes(factory: Factory, arguments: Mapping[str, object]) -> bool:
     """Whether a factory has arguments of all these names, or takes any name."""
-    parameters = inspect.signature(factory).parameters
-    is_open = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())
-    return is_open or arguments.keys() <= parameters.keys()
+    return all(accepts(factory, argument) for argument in arguments)
 
 
 def manners(backend: Backend, name: str, factory: Factory) -> Iterator[Measurement]:
     """Rows about missing gradients, several optimizers or dtypes, zero_grad, and who feels it."""
     for look in MANNERS.values():
         yield from look(backend, name, factory)
+
+
+def widened(
+    backend: Backend,
+    name: str,
+    what: str,
+    parameters: Sequence[Parameter],
+    dtypes: Sequence[np.dtype],
+) -> Measurement:
+    """The row about tensors that were of these dtypes before some steps: they still are."""
+    now = [array.dtype for array in backend.arrays(parameters)]
+    other = [(was, is_) for was, is_ in zip(dtypes, now, strict=True) if was != is_]
+    changed = f", such as {other[0][0]} that became {other[0][1]}" if other else ""
+    return counted(name, f"tensors whose dtype a step changed, {what}{changed}", len(other), 0)
 
 
 def _options(factory: Factory) -> dict[str, float]:
@@ -105,6 +118,7 @@ def _of_two_dtypes(backend: Backend, name: str, factory: Factory) -> Iterator[Me
         optimizer.step()
         for recorder in recorders.values():
             recorder.stepped()
+    yield widened(backend, name, "dtypes beside others", parameters, [v.dtype for v in values])
     for dtype, recorder in recorders.items():
         steps = recorder.steps([RATE] * len(seeds))
         what = f"tensors of {np.dtype(dtype)} beside others in one optimizer"
@@ -161,7 +175,11 @@ def _layer_feels(backend: Backend, name: str, factory: Factory) -> Iterator[Meas
     """A layer computes with what the steps made of its parameters, and hands out the same."""
     if LAYER not in backend.namespace.layers:
         return
-    layer, other = (backend.namespace.layers[LAYER](3, 2) for _ in range(2))
+    linear = partial(backend.namespace.layers[LAYER], in_features=3, out_features=2)
+    try:
+        layer, other = linear(), linear()
+    except Exception:  # that is the layer's fault, and told as such
+        return
     held = list(backend.parameters(layer).values())
     start = [array.copy() for array in backend.arrays(held)]
     dtype, shapes = start[0].dtype, [array.shape for array in start]

@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from harness.arguments import may_lack
 from harness.backends.base import Backend, EngineTensor, Layer
 from harness.measurement import Measurement
 from harness.probes.comparing import compared
 from harness.probes.rounding import compared_in_single
 from harness.probes.trials.cases.pool import Pool
-from harness.probes.trials.trial import accepts, may_lack
+from harness.probes.trials.trial import accepts
 
 # Examples, places and features: long enough that an axis is not all kept or all dropped by chance.
 SHAPE = (8, 12, 16)

@@ -15,7 +15,7 @@ from harness.probes.counting import counted
 from harness.probes.trials import cases
 from harness.probes.trials.cases.case import Case
 from harness.probes.trials.cases.pool import Pool
-from harness.probes.trials.layers import build
+from harness.probes.trials.layers import build, fitting_cases
 from harness.probes.trials.trial import accepts
 
 # In training these do something else than in evaluation.
@@ -79,10 +79,7 @@ def _nested(backend: Backend, name: str) -> Measurement:
 
 
 def _first_case(backend: Backend, name: str) -> Case | None:
-    known: list[Case] = {**cases.LAYERS, **cases.CONTAINERS}.get(name, [])
-    factory = backend.namespace.layers[name]
-    fitting = (c for c in known if "layers" in c.arguments or accepts(factory, c.arguments))
-    return next(fitting, None)
+    return next(iter(fitting_cases(backend, name)), None)
 
 
 def _drawn(

@@ -13,7 +13,7 @@ from harness.oracles.layers import CONTAINERS as JOINED
 from harness.oracles.layers import LAYERS as CONVENTIONS
 from harness.oracles.layers import Convention
 from harness.probes.trials import cases
-from harness.probes.trials.cases.case import Array, Case, Numbers
+from harness.probes.trials.cases.case import Array, Case, Numbers, usual
 from harness.probes.trials.cases.pool import Pool
 from harness.probes.trials.trial import Arrays, Lead, Run, Trial, accepts, led, shape_of, tensors_of
 
@@ -38,12 +38,43 @@ def layer_trials(
     backend: Backend, name: str, pool: Pool, training: bool, every: int = 1
 ) -> list[Trial]:
     """One trial for every so many-th case; all parameters with numbers of their own."""
-    table = {**cases.LAYERS, **cases.CONTAINERS}
-    factory = backend.namespace.layers[name]
+    fitting = fitting_cases(backend, name, _GUESSES, every)
+    return [_built(backend, name, case, pool, training) for case in fitting]
+
+
+def fitting_cases(
+    backend: Backend, name: str, unknown: Sequence[Case] = (), every: int = 1
+) -> list[Case]:
+    """Every so many-th case of a layer that the engine can build, `unknown` of one of no table.
+
+    A container is built around layers: what the engine lacks of these leaves its case out. Where
+    that leaves none, one that is not the so many-th will do.
+    """
+    table = usual({**cases.LAYERS, **cases.CONTAINERS}.get(name, unknown))
+    factory, offered = backend.namespace.layers[name], backend.namespace.layers
+    fitting = [
+        case
+        for case in table
+        if all(kind in offered for kind in inside(case))
+        and (inside(case) or accepts(factory, case.arguments))
+    ]
+    is_some = {*map(id, table[::every])}
+    return [case for case in fitting if id(case) in is_some] or fitting[:1]
+
+
+def inside(case: Case) -> list[str]:
+    """The types of the layers that a container is built around; none for other layers."""
+    return [kind for kind, _ in case.arguments.get("layers", ())]
+
+
+def untried(backend: Backend) -> list[str]:
+    """The containers that no case is left of, since the engine lacks what they are tried around:
+    "layer Sequential around Linear, Tanh"."""
+    offered = backend.namespace.layers
     return [
-        _built(backend, name, case, pool, training)
-        for case in table.get(name, _GUESSES)[::every]
-        if "layers" in case.arguments or accepts(factory, case.arguments)
+        f"layer {name} around {' and '.join(dict.fromkeys(inside(table[0])))}"
+        for name, table in cases.CONTAINERS.items()
+        if name in offered and not fitting_cases(backend, name)
     ]
 
 
@@ -94,8 +125,8 @@ def layer_trial(backend: Backend, name: str, case: Case, pool: Pool, training: b
 
 
 def _words(name: str, case: Case) -> str:
-    inside = [kind for kind, _ in case.arguments.get("layers", ())]
-    return f"{case.inputs[0]}, of {' and '.join(inside)}" if inside else str(case)
+    inner = inside(case)
+    return f"{case.inputs[0]}, of {' and '.join(inner)}" if inner else str(case)
 
 
 def _oracles(

@@ -10,7 +10,7 @@ import numpy as np
 from harness.backends.base import Backend, EngineTensor
 from harness.oracles.ops import LOSSES, OPS, Formula
 from harness.probes.trials import cases
-from harness.probes.trials.cases.case import Array, Case
+from harness.probes.trials.cases.case import Array, Case, usual
 from harness.probes.trials.cases.pool import Pool
 from harness.probes.trials.trial import (
     GUESSES,
@@ -51,7 +51,7 @@ def op_trials(backend: Backend, name: str, pool: Pool, every: int = 1) -> list[T
     """
     op = backend.namespace.ops[name]
     large = cases.LARGE.get(name, []) if every == 1 else []
-    some = [(case, False) for case in cases.OPS.get(name, GUESSES)[::every]]
+    some = [(case, False) for case in usual(cases.OPS.get(name, GUESSES))[::every]]
     return [
         op_trial(backend, name, case, pool, is_large)
         for case, is_large in (*some, *((case, True) for case in large))
@@ -101,7 +101,7 @@ def loss_trials(backend: Backend, name: str, pool: Pool, every: int = 1) -> list
     factory = backend.namespace.losses[name]
     return [
         loss_trial(backend, name, case, pool)
-        for case in cases.OPS.get(LOSSES.get(name, ""), GUESSES)[::every]
+        for case in usual(cases.OPS.get(LOSSES.get(name, ""), GUESSES))[::every]
         if accepts(factory, case.arguments)
     ]
 

@@ -16,7 +16,7 @@ import numpy as np
 from harness.backends.base import Backend, EngineTensor
 from harness.oracles.ops import DEFAULTS, OPS, Formula
 from harness.probes.trials import cases
-from harness.probes.trials.cases.case import Array, Case, Input, positive, spaced
+from harness.probes.trials.cases.case import Array, Case, Input, positive, spaced, usual
 from harness.probes.trials.cases.pool import Pool
 from harness.probes.trials.ops import one
 from harness.probes.trials.trial import (
@@ -116,7 +116,7 @@ def spelled_trials(backend: Backend, pool: Pool) -> Iterator[list[Trial]]:
     for name in backend.namespace.ops:
         method = getattr(kind, name, None)
         if callable(method) and name in cases.OPS:
-            some = _telling([case for case in cases.OPS[name] if _takes(method, case)])
+            some = _telling([case for case in usual(cases.OPS[name]) if _takes(method, case)])
             if trials := [_method(backend, kind, name, method, case, pool) for case in some]:
                 by_name.setdefault(name, []).extend(trials)
     for trials in by_name.values():

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Protocol
 
+from harness.arguments import accepts as one_accepts
 from harness.backends.base import Backend, EngineTensor, Factory
 from harness.probes.trials.cases.case import Array, Case, Numbers, positive
 
@@ -106,25 +106,4 @@ def led(
 
 def accepts(factory: Factory, arguments: Iterable[str]) -> bool:
     """Whether a factory has arguments of all these names, as far as one can tell."""
-    names = _argument_names(factory)
-    return names is None or names.issuperset(arguments)
-
-
-def may_lack(factory: Factory, argument: str) -> bool:
-    """Whether a factory has an argument of this name that can be left out."""
-    try:
-        parameter = inspect.signature(factory).parameters.get(argument)
-    except (TypeError, ValueError):
-        return False
-    return parameter is not None and parameter.default is not parameter.empty
-
-
-@lru_cache(maxsize=1024)
-def _argument_names(factory: Factory) -> frozenset[str] | None:
-    """None for a factory that takes any, or does not say."""
-    try:
-        parameters = inspect.signature(factory).parameters
-    except (TypeError, ValueError):  # written in another language
-        return None
-    is_open = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())
-    return None if is_open else frozenset(parameters)
+    return all(one_accepts(factory, argument) for argument in arguments)

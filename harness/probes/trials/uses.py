@@ -149,7 +149,8 @@ def layer_used_twice(backend: Backend) -> Iterator[Measurement]:
 
 def equal_linear(backend: Backend, inputs: int, outputs: int) -> Callable[..., EngineTensor]:
     """A Linear layer in float64, with the same numbers at every call."""
-    layer: Callable[..., EngineTensor] = backend.namespace.layers["Linear"](inputs, outputs)
+    factory = backend.namespace.layers["Linear"]
+    layer: Callable[..., EngineTensor] = factory(in_features=inputs, out_features=outputs)
     parameters = list(backend.parameters(layer).values())
     rng = np.random.default_rng(inputs)
     for parameter, array in zip(parameters, backend.arrays(parameters), strict=True):

@@ -6,8 +6,8 @@ A table of cases is a list a reader can extend; nothing here knows an engine.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -97,6 +97,10 @@ def exactly(values: object) -> Numbers:
     return Numbers(array.shape, "exact", values=array)
 
 
+# As many rows as one small case of everything has: an engine may do otherwise with many, and a
+# batch of training is seldom larger.
+ROWS = 301
+
 # A shape stands for signed numbers, an array is held fixed, None is an input left out.
 Input = Shape | Numbers | Array | None
 
@@ -108,7 +112,8 @@ class Case:
     `tensors` are arguments that are tensors, held fixed. A function among the arguments is
     called for each call of the op: a generator in its first state. `then` are the arguments
     of a second application, to the result. With `copies`, the op gets its one input so often.
-    An engine `may_refuse` what not all of them take.
+    An engine `may_refuse` what not all of them take. One that `is_spare` adds little to others of
+    its table: conformance tries it, the probes of every run have no time for it.
     """
 
     inputs: tuple[Input, ...]
@@ -117,6 +122,7 @@ class Case:
     then: Mapping[str, Any] | None = None
     copies: int = 1
     may_refuse: bool = False
+    is_spare: bool = False
 
     def __str__(self) -> str:
         return self._words
@@ -156,6 +162,16 @@ class Case:
             given if isinstance(given, np.ndarray) else None
             for given, numbers in zip(self.inputs, self.numbers, strict=True)
         )  # fmt: skip
+
+
+def usual(table: Sequence[Case]) -> list[Case]:
+    """What the probes of every run try."""
+    return [case for case in table if not case.is_spare]
+
+
+def spares(*table: Case) -> list[Case]:
+    """The same cases, spare."""
+    return [replace(case, is_spare=True) for case in table]
 
 
 def _words(given: Input) -> str:
