@@ -130,18 +130,6 @@ SPAWNING = """\
 import multiprocessing
 multiprocessing.get_all_start_methods = lambda: ["spawn"]
 from harness.cli import main
-def test_thread_that_an_engine_starts_at_import_keeps_nothing_waiting(tmp_path: Path) -> None:
-    run = [sys.executable, "-m", "harness"]
-    subprocess.run([*run, "backend", "new", "mylib"], cwd=tmp_path, check=True, timeout=30)
-    file = tmp_path / "mylib_backend.py"
-    thread = "import threading, time\nthreading.Thread(target=time.sleep, args=(1000,)).start()\n"
-    file.write_text(file.read_text("utf-8") + thread, encoding="utf-8")
-    words = ["run", "--backend", "./mylib_backend.py", "perceptron", "--checks", "gradients_arrive"]
-    done = subprocess.run([*run, *words], cwd=tmp_path, capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "1 of 1 milestones pass" in done.stdout
-
-
 if __name__ == "__main__":
     main()
 """
