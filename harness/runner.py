@@ -162,10 +162,11 @@ def run(
 ) -> Iterator[Outcome]:
     """The outcome of every job, each as soon as it is known, `at_once` jobs at a time.
 
-    The longest start first, so that none is left over at the end. With `fail_fast`, they start in
-    their order, and nothing more does after a job that does not pass.
+    Where several run, the longest start first, so that none is left over at the end. With
+    `fail_fast`, they start in their order, and nothing more does after a job that does not pass.
     """
-    waiting = deque(jobs if fail_fast else sorted(jobs, key=_length, reverse=True))
+    is_ordered = fail_fast or at_once == 1
+    waiting = deque(jobs if is_ordered else sorted(jobs, key=_length, reverse=True))
     running: dict[Future[RunRecord], Job] = {}
     while waiting or running:
         while waiting and len(running) < at_once:

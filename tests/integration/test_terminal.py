@@ -246,7 +246,8 @@ def test_killed_keeper_costs_what_is_not_finished_and_nothing_else(
     names = ["small", "long", "longer", "last"]
     for name, changes in zip(names, ([], [LONG], [LONG], []), strict=True):
         small_file(tmp_path, *changes, name=name)
-    run = spawn("run", *(f"{name}.yaml" for name in names), "--jobs", "2")
+    files = [f"{name}.yaml" for name in names]
+    run = spawn("run", *files, "--jobs", "2", "--fail-fast")  # or the long ones would start first
     run.until("stderr", "small pass")
     os.kill(min(members(run.process.pid) - {run.process.pid}), signal.SIGKILL)
     assert run.end() == 3
