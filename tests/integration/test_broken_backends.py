@@ -187,17 +187,17 @@ FUNCTIONS: dict[str, tuple[Change, str]] = {
     "parameters gives copies": (
         ("        return {name: tensor for name, tensor in found.items() if tensor is not None}\n",
          "        return {name: Tensor(t.value.copy(), True) for name, t in found.items()}\n"),
-        "parameters(): of a Linear gives copies: they do not hold what set_value() gave them",
+        "Linear: parameters() gives copies: they do not hold what set_value() gave them",
     ),
     "set_lr comes late": (
         ("        optimizer.lr = lr\n",
          "        optimizer.lr, optimizer.next = getattr(optimizer, 'next', optimizer.lr), lr\n"),
-        "set_lr(): SGD with lr=0.1 and a gradient of 1 moved by 0.1 in the step after "
+        "SGD: with lr=0.1 and a gradient of 1 it moved by 0.1 in the step after "
         "set_lr(0.025), expected 0.025",
     ),
     "set_lr does nothing": (
         ("        optimizer.lr = lr\n", "        pass\n"),
-        "set_lr(): SGD with lr=0.1 and a gradient of 1 moved by 0.1 in the step after",
+        "SGD: with lr=0.1 and a gradient of 1 it moved by 0.1 in the step after",
     ),
     "set_value does nothing": (
         ("        parameter.value = array.copy()\n", "        pass\n"),

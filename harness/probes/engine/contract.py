@@ -263,10 +263,12 @@ def _hands_out_its_own(backend: Backend, layer: Any) -> Iterator[Measurement]:
     asked = [backend.array(each) for each in backend.parameters(layer).values()]
     output = backend.array(layer(backend.tensor(_single(2, 3))))
     is_held = not any(map(np.any, asked))
-    words = "of a Linear gives copies: they do not hold what set_value() gave them when asked again"
-    yield _held("parameters()", words, is_held)
-    words = "set to zeros, the parameters of a Linear do not give an output of zeros"
-    yield _held("parameters() or Linear", words, not is_held or not np.any(output))
+    words = (
+        "parameters() gives copies: they do not hold what set_value() gave them when asked again"
+    )
+    yield _held("Linear", words, is_held)
+    words = "what parameters() gives, set to zeros, does not make its output zeros"
+    yield _held("Linear", words, not is_held or not np.any(output))
 
 
 def _is_odd_anyway(backend: Backend) -> bool:
@@ -357,10 +359,10 @@ def _two_steps(backend: Backend) -> Iterator[Measurement]:
         moved.append(float(np.mean(before - backend.array(leaf))))
     is_late = all(math.isclose(each, RATES[0], rel_tol=1e-3) for each in moved)
     words = (
-        f"SGD with lr={RATES[0]} and a gradient of 1 moved by {moved[1]:.3g} in the step after "
+        f"with lr={RATES[0]} and a gradient of 1 it moved by {moved[1]:.3g} in the step after "
         f"set_lr({RATES[1]}), expected {RATES[1]}"
     )
-    yield _held("set_lr()", words, not is_late)
+    yield _held("SGD", words, not is_late)
     words = f"step() made {_kind(backend.array(leaf))} of {_kind(start)}, expected its dtype kept"
     yield _held("SGD", words, _kind(backend.array(leaf)) == _kind(start))
 
