@@ -91,16 +91,21 @@ class Flat:
             if has_gradient:
                 yield slice(self.starts[i], self.ends[i]), steps[i]
 
+    def _is_of(self, parameters: Sequence[Tensor]) -> bool:
+        """Whether the buffers hold just these parameters, and their views look into them."""
+        is_same = self.parameters is parameters or self.parameters == parameters
+        return is_same and not self._is_torn
+
     def all_data(self, parameters: Sequence[Tensor]) -> np.ndarray | None:
         """The data of just these parameters end to end; None when some is not in the buffer."""
-        if self._is_torn or (self.parameters is not parameters and self.parameters != parameters):
+        if not self._is_of(parameters):
             return None
         in_place = map(is_, [p.data for p in parameters], self._data_views)
         return self.data if all(in_place) else None
 
     def all_grad(self, parameters: Sequence[Tensor]) -> np.ndarray | None:
         """Their gradients end to end; None when one has not arrived or is somewhere else."""
-        if self._is_torn or (self.parameters is not parameters and self.parameters != parameters):
+        if not self._is_of(parameters):
             return None
         in_place = map(is_, [p.grad for p in parameters], self._grad_views)
         return self.grad if all(in_place) else None

@@ -41,7 +41,7 @@ _ESCAPES = (
 
 
 class DivergedError(Exception):
-    """A truth that was asked for while recording is another one now."""
+    """A truth or a shape that was seen while recording is another one now."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,7 +180,7 @@ class Noted(Array):
             self.tape.escape(f"{function.__name__} into an array")
         elif function in _FILLING:
             got = np.asarray(function(*given, **options))
-            self.tape.add(Call(got, function, given, {**options, "out": got}))
+            self.tape.add(_filling(function, given, got, options))
             return self.tape.new(got)
         return self.tape.result(function, *given, **options)
 
@@ -277,6 +277,15 @@ def _again(
         axis, keepdims = options.get("axis", 0), options.get("keepdims", False)
         return Call(filled, ufunc.reduce, (*given, axis, None, filled, keepdims))
     return Call(filled, getattr(ufunc, method), given, {**options, "out": filled})
+
+
+def _filling(
+    function: Callable[..., Any], given: tuple[Any, ...], filled: Array, options: dict[str, Any]
+) -> Call:
+    """The same for a function; a product of two matrices is common, and its names take time."""
+    if function is np.dot and not options:
+        return Call(filled, function, (*given, filled))
+    return Call(filled, function, given, {**options, "out": filled})
 
 
 def _noting(name: str) -> Callable[..., Any]:

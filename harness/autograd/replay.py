@@ -231,10 +231,8 @@ def _is_whole(tape: Tape, parameters: Sequence[Tensor]) -> bool:
 
 def _bound(call: Call) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     """A call as it costs least."""
-    options = dict(call.options)
-    if call.function is np.dot and options.keys() == {"out"}:
-        return np.dot, (*call.given, options["out"])  # without its name, which takes time, too
-    return (partial(call.function, **options) if options else call.function), call.given
+    function = partial(call.function, **call.options) if call.options else call.function
+    return function, call.given
 
 
 def _is_same(a: Array | None, b: Array | None) -> bool:
