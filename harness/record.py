@@ -47,7 +47,7 @@ class EngineRecord:
 class Checkpoints:
     """Fingerprints of what a training held at some of its steps, which count from 0 here.
 
-    Of each array there is a checksum, equal for equal bits, its norm, and a sketch, whose
+    Of each array there is a checksum (CRC-32), equal for equal bits, its norm, and a sketch, whose
     distance from another is about that of the arrays. Shapes: k steps, t tensors in the order of
     the labels, w numbers a sketch. What is not there, such as a gradient that did not arrive, has
     the checksum 0, and NaN for its norm and in its sketch.
@@ -56,21 +56,21 @@ class Checkpoints:
     # (k,)
     steps: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     # before the first step: (t,), (t,), (t, w)
-    start_checksum: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint64))
+    start_crc: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint64))
     start_norm: np.ndarray = field(default_factory=lambda: np.zeros(0))
     start_sketch: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
     # inputs and targets of the step's batch: (k,)
-    batch_checksum: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint64))
+    batch_crc: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint64))
     # what each of l layers made of it, the last of them for the loss: (k, l), (k, l), (k, l, w)
-    output_checksum: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.uint64))
+    output_crc: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.uint64))
     output_norm: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
     output_sketch: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 0)))
     # (k, t), (k, t), (k, t, w)
-    gradient_checksum: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.uint64))
+    gradient_crc: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.uint64))
     gradient_norm: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
     gradient_sketch: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 0)))
     # the parameters after the step: (k, t), (k, t), (k, t, w)
-    value_checksum: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.uint64))
+    value_crc: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.uint64))
     value_norm: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
     value_sketch: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 0)))
 

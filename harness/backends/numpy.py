@@ -48,7 +48,7 @@ class NumpyBackend(Backend):
         flat = parameters[0]._flat
         data = flat.all_data(parameters) if flat else None
         if data is not None:
-            np.copyto(out, data)
+            out[...] = data
         else:
             lay_out(self.arrays(parameters), out)
 
@@ -56,7 +56,7 @@ class NumpyBackend(Backend):
         flat = parameters[0]._flat
         grad = flat.all_grad(parameters) if flat else None
         if grad is not None:
-            np.copyto(out, grad)
+            out[...] = grad
             return []
         grads = [np.zeros_like(p.data) if p.grad is None else p.grad for p in parameters]
         lay_out(grads, out)

@@ -37,7 +37,7 @@ class Trajectory:
 def by_checkpoints(base: Trajectory, head: Trajectory) -> Parting | None:
     """The first step with a difference that is more than rounding, else the first at all."""
     one, other = base.checkpoints, head.checkpoints
-    if one is None or other is None or len(one.start_checksum) != len(other.start_checksum):
+    if one is None or other is None or len(one.start_crc) != len(other.start_crc):
         return None
     rounding = _worst([*_at_start(base, one, other)])
     since: int | None = None
@@ -68,8 +68,8 @@ def _worst(found: Sequence[Parting]) -> Parting | None:
 
 def _at_start(base: Trajectory, one: Checkpoints, other: Checkpoints) -> Iterator[Parting]:
     pair = Pair(
-        one.start_checksum,
-        other.start_checksum,
+        one.start_crc,
+        other.start_crc,
         one.start_sketch,
         other.start_sketch,
         np.stack([one.start_norm, other.start_norm]),
@@ -95,7 +95,7 @@ class Look:
 
     def partings(self) -> Iterator[Parting]:
         """What differs, in the order in which a step goes."""
-        if self.one.batch_checksum[self.i] != self.other.batch_checksum[self.j]:
+        if self.one.batch_crc[self.i] != self.other.batch_crc[self.j]:
             yield Parting("CHANGED", "batch", self.step, self.since)
             return
         labels, at = self.base.labels, (self.step, self.since)
@@ -122,7 +122,7 @@ class Look:
 
     def _pair(self, name: str) -> Pair:
         a, b = (vars(side) for side in (self.one, self.other))
-        sums, norms, sketches = (f"{name}_{what}" for what in ("checksum", "norm", "sketch"))
+        sums, norms, sketches = (f"{name}_{what}" for what in ("crc", "norm", "sketch"))
         return Pair(
             a[sums][self.i],
             b[sums][self.j],

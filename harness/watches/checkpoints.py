@@ -1,17 +1,22 @@
-"""Watches single steps closely: fingerprints of batch, outputs, gradients and parameters."""
+"""Watches single steps closely: fingerprints of batch, outputs, gradients and parameters.
+
+A step only copies what it holds; the fingerprints of several steps are taken at once, which
+is cheaper by far: what differs from step to step is little beside what is asked of each array.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from itertools import groupby
 
 import numpy as np
 
-from harness.fingerprints import WIDTH, checksum, norm, sketch
+from harness.fingerprints import WIDTH, Fingerprints, checksum, fingerprints
 from harness.model import Model
 from harness.record import Checkpoints
 
-# Checksums, norms and sketches of some arrays.
-Prints = tuple[np.ndarray, np.ndarray, np.ndarray]
+# Copies are held until they come to so many bytes.
+_HELD = 4 << 20
 
 
 def doubling(steps: int) -> list[int]:
@@ -29,12 +34,11 @@ class CheckpointWatch:
         self._parameters = list(model.parameters.values())
         self._wanted = frozenset(steps)
         self._step = 0
-        self._start = _prints(self._backend.arrays(self._parameters) if steps else [])
         self._seen: list[int] = []
         self._batches: list[int] = []
-        self._outputs: list[Prints] = []
-        self._gradients: list[Prints] = []
-        self._values: list[Prints] = []
+        start, self._outputs, self._gradients, self._values = (_Kept() for _ in range(4))
+        start.add(self._backend.arrays(self._parameters) if steps else [])
+        self._start = tuple(array[0] for array in start.finish())
 
     def before_forward(self) -> None:
         """Ask for the outputs of this step's layers, if it is one that is wanted."""
@@ -50,15 +54,13 @@ class CheckpointWatch:
         outputs = [given.get(node.label) for node in self._model.nodes]
         self._seen.append(self._step)
         self._batches.append(checksum(x, y))
-        self._outputs.append(
-            _prints([None if each is None else self._backend.array(each) for each in outputs])
-        )
-        self._gradients.append(_prints([self._backend.gradient(p) for p in self._parameters]))
+        self._outputs.add([None if each is None else self._backend.array(each) for each in outputs])
+        self._gradients.add([self._backend.gradient(p) for p in self._parameters])
 
     def after_step(self) -> None:
         """Of the parameters that the step has left."""
         if self._step in self._wanted:
-            self._values.append(_prints(self._backend.arrays(self._parameters)))
+            self._values.add(self._backend.arrays(self._parameters))
         self._step += 1
 
     def finish(self) -> Checkpoints:
@@ -70,26 +72,56 @@ class CheckpointWatch:
             steps,
             *self._start,
             np.array(self._batches, dtype=np.uint64),
-            *_stacked(self._outputs),
-            *_stacked(self._gradients),
-            *_stacked(self._values),
+            *self._outputs.finish(),
+            *self._gradients.finish(),
+            *self._values.finish(),
         )
 
 
-def _stacked(prints: Sequence[Prints]) -> Prints:
-    checksums, norms, sketches = zip(*prints, strict=True)
-    return np.stack(checksums), np.stack(norms), np.stack(sketches)
+class _Kept:
+    """The same t arrays of several steps: copies, and fingerprints of those before."""
+
+    def __init__(self) -> None:
+        self._copies: list[list[np.ndarray | None]] = []
+        self._bytes = 0
+        self._done: list[Fingerprints] = []
+
+    def add(self, arrays: Sequence[np.ndarray | None]) -> None:
+        """Copy what there is of one step."""
+        copies = [None if array is None else np.array(array, order="C") for array in arrays]
+        self._copies.append(copies)
+        self._bytes += sum(copy.nbytes for copy in copies if copy is not None)
+        if self._bytes >= _HELD:
+            self._sum_up()
+
+    def _sum_up(self) -> None:
+        steps = len(self._copies)
+        columns = [_of_column(column) for column in zip(*self._copies, strict=True)]
+        crcs, norms, sketches = zip(*columns, strict=True) if columns else ([], [], [])
+        self._done.append((
+            np.array(crcs, np.uint64).reshape(-1, steps).T,
+            np.array(norms).reshape(-1, steps).T,
+            np.array(sketches).reshape(-1, steps, WIDTH).swapaxes(0, 1),
+        ))  # fmt: skip
+        self._copies, self._bytes = [], 0
+
+    def finish(self) -> Fingerprints:
+        """(k, t) checksums, (k, t) norms and (k, t, WIDTH) sketches."""
+        if self._copies:
+            self._sum_up()
+        crcs, norms, sketches = zip(*self._done, strict=True)
+        return np.concatenate(crcs), np.concatenate(norms), np.concatenate(sketches)
 
 
-def _prints(arrays: Sequence[np.ndarray | None]) -> Prints:
-    """(t,) checksums, (t,) norms and (t, WIDTH) sketches."""
-    sums = [0 if array is None else checksum(array) for array in arrays]
-    # Norm and sketch are both of float64: converted once.
-    wide = [None if array is None else np.asarray(array, dtype=np.float64) for array in arrays]
-    sketches = [np.full(WIDTH, np.nan) if array is None else sketch(array) for array in wide]
-    norms = [np.nan if array is None else norm(array) for array in wide]
-    return (
-        np.array(sums, dtype=np.uint64),
-        np.array(norms),
-        np.array(sketches).reshape(len(arrays), WIDTH),
-    )
+def _of_column(arrays: Sequence[np.ndarray | None]) -> Fingerprints:
+    """One array at several steps; it may be missing at some, and smaller in the last batch."""
+    parts = []
+    for size, run in groupby(arrays, key=lambda array: -1 if array is None else array.size):
+        of_a_size = list(run)
+        parts.append(_missing(len(of_a_size)) if size < 0 else fingerprints(of_a_size))  # type: ignore[arg-type]  # none is None
+    crcs, norms, sketches = zip(*parts, strict=True)
+    return np.concatenate(crcs), np.concatenate(norms), np.concatenate(sketches)
+
+
+def _missing(steps: int) -> Fingerprints:
+    return np.zeros(steps, np.uint64), np.full(steps, np.nan), np.full((steps, WIDTH), np.nan)

@@ -12,7 +12,10 @@ import numpy as np
 
 from harness.backends.base import Backend, Parameter
 
-_BLOCK_ROWS = 64
+# A block of rows is to stay in the cache of a processor.
+_BLOCK_BYTES = 1 << 19
+_MOST_ROWS = 64
+_FEWEST_ROWS = 4
 # Squares below this may have lost digits to underflow in float32.
 _TINY = 1e-30
 
@@ -28,9 +31,11 @@ class GradientWatch:
         ends = np.cumsum(sizes).tolist()
         self._slices = [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
         dtype = np.result_type(*arrays)
-        self._gradients = np.zeros((_BLOCK_ROWS, sum(sizes)), dtype)
+        fitting = _BLOCK_BYTES // max(sum(sizes) * dtype.itemsize, 1)
+        self._rows = min(max(fitting, _FEWEST_ROWS), _MOST_ROWS)
+        self._gradients = np.zeros((self._rows, sum(sizes)), dtype)
         # One row more: movement is the difference of neighbours.
-        self._values = np.zeros((_BLOCK_ROWS + 1, sum(sizes)), dtype)
+        self._values = np.zeros((self._rows + 1, sum(sizes)), dtype)
         self._missing: list[tuple[int, int]] = []
         self._row = 0
         self._norms: list[np.ndarray] = []
@@ -47,7 +52,7 @@ class GradientWatch:
         """Copy the parameters after this step; True when a block was just summed up."""
         self._row += 1
         self._backend.copy_values(self._parameters, self._values[self._row])
-        if self._row < _BLOCK_ROWS:
+        if self._row < self._rows:
             return False
         self._sum_up()
         return True
@@ -59,8 +64,9 @@ class GradientWatch:
         for row, column in self._missing:
             norms[row, column] = np.nan
         self._norms.append(norms)
+        change = self._gradients[:rows]  # no longer needed: its memory is used again
         with np.errstate(invalid="ignore"):  # inf - inf after a step that went astray
-            change = self._values[1 : rows + 1] - self._values[:rows]
+            np.subtract(self._values[1 : rows + 1], self._values[:rows], out=change)
         self._moves.append(self._norm(change))
         self._values[0] = self._values[rows]
         self._missing.clear()

@@ -24,9 +24,9 @@ def test_curves_are_found_beside_the_scorecard(folder: Path, by: str) -> None:
     found = load_curves(folder if by == "folder" else folder / FILE_NAME)
     np.testing.assert_array_equal(found["small/3/loss"], record(3).loss)
     np.testing.assert_array_equal(
-        found["small/3/checkpoints/value_checksum"], record(3).checkpoints.value_checksum
+        found["small/3/checkpoints/value_crc"], record(3).checkpoints.value_crc
     )
-    assert found["small/3/checkpoints/gradient_checksum"].dtype == np.uint64
+    assert found["small/3/checkpoints/gradient_crc"].dtype == np.uint64
 
 
 def test_without_a_file_there_are_no_curves(tmp_path: Path) -> None:

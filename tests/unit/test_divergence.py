@@ -69,7 +69,7 @@ def test_change_of_sign_is_seen_though_all_norms_are_equal() -> None:
     one = side()
     key = "checkpoints/gradient_"
     head = with_curve(one, f"0/{key}sketch", lambda array: -array)
-    head = with_curve(head, f"0/{key}checksum", lambda array: array + np.uint64(1))
+    head = with_curve(head, f"0/{key}crc", lambda array: array + np.uint64(1))
     head = replace(head, scorecard=side([record(1)]).scorecard)  # another digest, seed 1
     results = [r.model_copy(update={"seed": 0}) for r in head.scorecard.results]
     head = replace(head, scorecard=head.scorecard.model_copy(update={"results": results}))
@@ -89,7 +89,7 @@ def turned(head: Side) -> Side:
 @pytest.mark.parametrize(("factor", "level"), [(1 + 3e-7, "ROUNDING"), (1 + 1e-3, "CHANGED")])
 def test_rounding_is_told_from_a_change_by_its_size(factor: float, level: str) -> None:
     head = with_curve(side(), "0/checkpoints/gradient_sketch", lambda array: array * factor)
-    head = with_curve(head, "0/checkpoints/gradient_checksum", lambda array: array + np.uint64(1))
+    head = with_curve(head, "0/checkpoints/gradient_crc", lambda array: array + np.uint64(1))
     told = found(turned(head))
     assert (told.level, told.phase, told.step) == (level, "gradient", 0)
     assert told.difference == pytest.approx(factor - 1, rel=1e-3)
@@ -103,7 +103,7 @@ def test_change_after_rounding_is_found() -> None:
         return array
 
     head = with_curve(side(), "0/checkpoints/gradient_sketch", late)
-    head = with_curve(head, "0/checkpoints/gradient_checksum", lambda array: array + np.uint64(1))
+    head = with_curve(head, "0/checkpoints/gradient_crc", lambda array: array + np.uint64(1))
     told = found(turned(head))
     assert (told.level, told.phase, told.step, told.since) == ("CHANGED", "gradient", 4, 2)
 
@@ -118,7 +118,7 @@ def test_norms_narrow_down_a_step_between_two_checkpoints() -> None:
         return array
 
     head = with_curve(side(), "0/gradient_norm", late)
-    head = with_curve(head, "0/checkpoints/gradient_checksum", checks)
+    head = with_curve(head, "0/checkpoints/gradient_crc", checks)
     told = found(turned(head))
     assert (told.level, told.phase, told.tensor) == ("CHANGED", "gradient", "output.weight")
     assert (told.step, told.since) == (5, 4)
@@ -131,6 +131,14 @@ def test_without_fingerprints_the_norms_of_every_step_are_compared() -> None:
     assert (told.level, told.phase, told.tensor, told.step) == (
         "CHANGED", "gradient", "hidden.weight", 0,
     )  # fmt: skip
+
+
+def test_checksums_of_another_kind_are_not_compared() -> None:
+    """An older harness kept others, under another name."""
+    base = side()
+    older = {key.replace("_crc", "_checksum"): array + array.dtype.type(key.endswith("_crc"))
+             for key, array in base.curves.items()}  # fmt: skip
+    assert found(base, replace(base, curves=older)).level == "IDENTICAL"
 
 
 def test_without_any_curve_other_digests_are_unknown_and_equal_ones_identical() -> None:
