@@ -132,21 +132,20 @@ class Adam(Optimizer):
         self, data: np.ndarray, grad: np.ndarray, moments: list[np.ndarray], count: int
     ) -> None:
         g = self._decay(data, grad) if self.weight_decay else grad
+        # Kept without their factors 1 - beta, which are made up for in one go with the bias.
         mean, square = moments
         beta1, beta2 = self.betas
-        # One array for all that lies between: new ones would cost more than the arithmetic.
-        part = np.multiply(g, 1.0 - beta1)
         mean *= beta1
-        mean += part
-        np.multiply(g, g, out=part)
-        part *= 1.0 - beta2
+        mean += g
+        # One array for all that lies between: new ones would cost more than the arithmetic.
+        part = np.multiply(g, g)
         square *= beta2
         square += part
         np.sqrt(square, out=part)
-        part *= 1.0 / math.sqrt(1.0 - beta2**count)
+        part *= math.sqrt((1.0 - beta2) / (1.0 - beta2**count))
         part += self.eps
         np.divide(mean, part, out=part)
-        part *= self.lr / (1.0 - beta1**count)
+        part *= self.lr * (1.0 - beta1) / (1.0 - beta1**count)
         data -= part
 
     def _decay(self, data: np.ndarray, grad: np.ndarray) -> np.ndarray:

@@ -88,8 +88,9 @@ class Conv2dBackward(Function):
         images = grad_output.transpose(1, 2, 3, 0)
         g = images.reshape(len(weight), self.windows.out[0], -1)  # (F, H', W'*N)
         grad_x = _images(_by_rows(kernels.T, g), x.shape, self.windows) if x.in_graph else None
-        by_row = np.matmul(g.transpose(1, 0, 2), self.columns.transpose(1, 2, 0))
-        grad = np.add.reduce(by_row, axis=0)  # of the kernels and, last, of the bias
+        # X G^T, as there are more columns than kernels: BLAS is up to twice as fast this way round.
+        by_row = np.matmul(self.columns.transpose(1, 0, 2), g.transpose(1, 2, 0))
+        grad = np.add.reduce(by_row, axis=0).T  # of the kernels and, last, of the bias
         grad_weight = grad[:, : kernels.shape[1]].reshape(weight.shape)
         if len(self.saved_tensors) == 2:
             return grad_x, grad_weight
