@@ -11,10 +11,11 @@ from typing import IO
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Keeps a folder from others that would hold it too; raises BlockingIOError if one does.
+def held(folder: Path, *, waits: bool = False) -> Iterator[None]:
+    """Keeps a folder from others that would hold it too; leaves no file.
 
-    It ends with the process, however that ends. Where there are no such locks, nothing is held.
+    Where one does, it waits for the end of that, or raises BlockingIOError. It ends with the
+    process, however that ends. Where there are no such locks, nothing is held.
     """
     try:
         from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
@@ -24,7 +25,7 @@ def held(folder: Path) -> Iterator[None]:
     number = os.open(folder, os.O_RDONLY)
     try:
         try:
-            flock(number, LOCK_EX | LOCK_NB)
+            flock(number, LOCK_EX if waits else LOCK_EX | LOCK_NB)
         except BlockingIOError:
             raise
         except OSError:  # a file system without locks

@@ -10,9 +10,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from harness.atomic_files import write_text
-from harness.errors import OutputError, ScorecardError
-from harness.json_files import fitted, read_json
+from harness.errors import ScorecardError
+from harness.json_files import fitted, read_json, write_model
 from harness.provenance import Provenance
 
 SCHEMA_NAME = "harness.comparison"
@@ -195,20 +194,9 @@ class Comparison(_Model):
         return 4 if strict and (thin or self.weaker or "inconclusive" in verdicts) else 0
 
 
-def to_json(comparison: Comparison) -> str:
-    """The comparison as JSON text."""
-    return comparison.model_dump_json(by_alias=True, indent=1) + "\n"
-
-
 def save(comparison: Comparison, folder: Path) -> Path:
     """Write `comparison.json` into `folder`, whole or not at all."""
-    file = folder / FILE_NAME
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_text(file, to_json(comparison))
-    except OSError as error:
-        raise OutputError(f"cannot write to {folder}: {error.strerror}") from error
-    return file
+    return write_model(comparison, folder / FILE_NAME)
 
 
 def load(path: Path) -> Comparison:

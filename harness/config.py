@@ -1,14 +1,15 @@
 """A milestone's YAML as frozen, checked values: what to train, on what, and what must come out.
 
-`load(file)` gives a `MilestoneConfig` or raises ConfigError with every problem and its
-line. Names and arguments are held against what a backend and the recipes offer.
+Names and arguments are held against what a backend and the recipes offer. `config_files` has
+what finds and reads the YAML.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -19,18 +20,14 @@ from pydantic import (
     Field,
     PrivateAttr,
     StringConstraints,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 
 from harness.arguments import Known, MisfitError, require_fit, require_known
-from harness.config_problems import all_problems
-from harness.errors import ConfigError, Problem, UsageError, did_you_mean
-from harness.plain_reading import digest_of, misreadings, read_words
-from harness.resources import root
-from harness.yaml_source import KEY, Path_, Plain, Source, parse, read
+from harness.errors import Problem, UsageError, did_you_mean
+from harness.yaml_source import KEY, Path_, Source
 
 Label = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 Text = Annotated[str, StringConstraints(min_length=1)]
@@ -206,6 +203,22 @@ class Control(_Frozen):
     at_most: Share | None = None
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where a config was read from, and with which `--set` changes.
+
+    `misread` is where its file says something else, as a second reader has it: each path, and
+    how. `written` and `read_as` are digests of what is written, and of what it was read as.
+    """
+
+    source: Source
+    folder: Path
+    modified: tuple[str, ...] = ()
+    misread: tuple[tuple[str, str], ...] = ()
+    written: str = ""
+    read_as: str = ""
+
+
 class MilestoneConfig(_Frozen):
     """The whole definition of one milestone."""
 
@@ -222,14 +235,9 @@ class MilestoneConfig(_Frozen):
     expectations: Expectations
     controls: dict[Label, Control] = {}
 
-    _source: Source = PrivateAttr(default_factory=lambda: Source("", ""))
-    _folder: Path = PrivateAttr(default_factory=Path)
-    _modified: tuple[str, ...] = PrivateAttr(default=())
-    _misread: tuple[tuple[str, str], ...] = PrivateAttr(default=())
-    # The digests of what is written, and of what it was read as.
-    _written: tuple[str, str] = PrivateAttr(default=("", ""))
+    _origin: Origin = PrivateAttr(default_factory=lambda: Origin(Source("", ""), Path()))
     # Where the layers stand in the YAML: inside a control, for a control.
-    _origin: Path_ = PrivateAttr(default=())
+    _inside: Path_ = PrivateAttr(default=())
 
     @model_validator(mode="after")
     def _labels_are_unique(self) -> Self:
@@ -241,15 +249,21 @@ class MilestoneConfig(_Frozen):
             seen.add(label)
         return self
 
+    def read_from(self, origin: Origin) -> MilestoneConfig:
+        """The same config, which knows where it comes from."""
+        known = self.model_copy()
+        known._origin = origin
+        return known
+
     @property
     def folder(self) -> Path:
         """Where the YAML is: paths in it start there."""
-        return self._folder
+        return self._origin.folder
 
     @property
     def modified(self) -> tuple[str, ...]:
         """The `--set` changes it was loaded with."""
-        return self._modified
+        return self._origin.modified
 
     @property
     def digest(self) -> str:
@@ -269,17 +283,16 @@ class MilestoneConfig(_Frozen):
     @property
     def misread(self) -> tuple[tuple[str, str], ...]:
         """Where its file says something else, as a second reader has it: each path, and how."""
-        return self._misread
+        return self._origin.misread
 
     @property
     def written(self) -> str:
         """sha256 of the YAML that says all that decides; "" where it was changed since."""
-        written, read_as = self._written
-        return written if read_as == self.digest else ""
+        return self._origin.written if self._origin.read_as == self.digest else ""
 
     def problem(self, path: Path_, message: str) -> Problem:
         """`message` at the line of `path` in the YAML."""
-        return self._source.problem((*self._origin, *path), message)
+        return self._origin.source.problem((*self._inside, *path), message)
 
     def control(self, label: str) -> MilestoneConfig:
         """This milestone with the model of one of its controls."""
@@ -287,7 +300,7 @@ class MilestoneConfig(_Frozen):
         if layers is None:
             raise UsageError(f"the control '{label}' of {self.name} has no layers to train")
         changed = self.model_copy(update={"layers": layers, "name": f"{self.name}_{label}"})
-        changed._origin = ("controls", label)
+        changed._inside = ("controls", label)
         return changed
 
 
@@ -319,87 +332,3 @@ def flat_layers(
         found.append((label, (*path, label)))
         found += flat_layers(spec.layers or {}, (*path, label, "layers"))
     return found
-
-
-def load(file: Path, known: Known | None = None, changes: Sequence[str] = ()) -> MilestoneConfig:
-    """The milestone defined in `file`, with `--set` changes like `training.lr=0.1` applied.
-
-    Layers, losses, optimizers and recipes are held against `known` when it is given.
-    """
-    source = read(file)
-    for change in changes:
-        _apply(source, change)
-    try:
-        config = MilestoneConfig.model_validate(source.data, context=known)
-    except ValidationError as error:
-        raise ConfigError(all_problems(source, error, _keys_at)) from error
-    if source.problems:
-        raise ConfigError(source.problems)
-    config._source, config._folder, config._modified = source, file.parent, tuple(changes)
-    words = read_words(source.text, changes)
-    config._misread = tuple(misreadings(words, config.model_dump()))
-    config._written = digest_of(words), config.digest
-    return config
-
-
-def milestone_files() -> dict[str, Path]:
-    """The shipped milestones: name -> YAML, in the order of history."""
-    files = {file.stem: file for file in root("configs").glob("*.yaml")}
-    years = {name: _year(file) for name, file in files.items()}
-    return dict(sorted(files.items(), key=lambda item: (years[item[0]], item[0])))
-
-
-def _year(file: Path) -> int:
-    """The year of a milestone without checking the rest of its file."""
-    for line in file.read_text(encoding="utf-8").splitlines():
-        if line.startswith("year:"):
-            word = line.removeprefix("year:").split("#")[0].strip()
-            return int(word) if word.isdigit() else 9999
-    return 9999
-
-
-def find(name: str) -> Path:
-    """The YAML of a milestone by name, or by path when it looks like one."""
-    if name.endswith((".yaml", ".yml")) or "/" in name:
-        return Path(name)
-    files = milestone_files()
-    if name not in files:
-        raise UsageError(
-            f"unknown milestone '{name}'.{did_you_mean(name, files)}",
-            f"Known are {', '.join(files)}; a path to a .yaml file works too.",
-        )
-    return files[name]
-
-
-def _apply(source: Source, change: str) -> None:
-    """Put one `key=value` into the data, read by the same rules as the file."""
-    path, equals, text = change.partition("=")
-    keys = path.strip().split(".")
-    if not equals or not all(keys):
-        raise UsageError(
-            f"--set {change}: expected key=value", "For example: --set training.lr=0.05"
-        )
-    parsed = parse(text, f"--set {change}") if text.strip() else Source("", "")
-    origin = f"--set {change}"
-    shown = ".".join(keys)
-    source.problems += [Problem(origin, 0, 0, shown, each.message) for each in parsed.problems]
-    node: Plain = source.data
-    for depth, key in enumerate(keys[:-1], start=1):
-        if isinstance(node, dict) and key not in node:
-            source.mark_change(tuple(keys[:depth]), origin)
-        node = node.setdefault(key, {}) if isinstance(node, dict) else None
-    if not isinstance(node, dict):
-        raise UsageError(f"--set {change}: '{path}' is not a key of {source.file}")
-    node[keys[-1]] = parsed.data
-    source.mark_change(tuple(keys), origin)
-
-
-def _keys_at(path: tuple[str | int, ...]) -> list[str]:
-    """The keys that the model takes at a path, for suggestions."""
-    parts: dict[str, type[BaseModel]] = {
-        "training": Training,
-        "targets": Targets,
-        "expectations": Expectations,
-        "controls": Control,
-    }
-    return list((parts[str(path[0])] if path else MilestoneConfig).model_fields)

@@ -1,4 +1,7 @@
-"""JSON files that the harness wrote: read, and fitted into a model, or a sentence says why not."""
+"""JSON files of the harness: a model written whole, or read and fitted into a model.
+
+Where that is impossible, a sentence says why.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,25 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from harness.errors import ScorecardError
+from harness.atomic_files import write_text
+from harness.errors import OutputError, ScorecardError
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+def to_json(model: BaseModel) -> str:
+    """A model as JSON text, a line for each entry."""
+    return model.model_dump_json(by_alias=True, indent=1) + "\n"
+
+
+def write_model(model: BaseModel, file: Path) -> Path:
+    """Write a model, whole or not at all, and make the folder for it; raises OutputError."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_text(file, to_json(model))
+    except OSError as error:
+        raise OutputError(f"cannot write to {file.parent}: {error.strerror}") from error
+    return file
 
 
 def read_json(file: Path) -> Any:  # whatever JSON can hold

@@ -88,7 +88,7 @@ def _answer(request: Json, ready: dict[str, Training]) -> Json:
 
 def _hello() -> Json:
     """The protocol, what can be trained, and where the code that would train it is."""
-    from harness.config import milestone_files
+    from harness.config_files import milestone_files
 
     code = str(Path(__file__).resolve().parent)
     return {"protocol": PROTOCOL, "milestones": list(milestone_files()), "code": code}
@@ -96,12 +96,12 @@ def _hello() -> Json:
 
 def prepare(milestone: str, seed: int, backend: str) -> Training:
     """A milestone before its first step; raises HarnessError for a config unfit to train."""
-    from harness import backends, config
+    from harness import backends, config_files
     from harness.preparation import known_to, load_data
     from harness.training import batches
 
     engine = backends.load(backend)
-    loaded = config.load(config.find(milestone), known_to(engine))
+    loaded = config_files.load(config_files.find(milestone), known_to(engine))
     return Training(loaded, engine, seed, list(batches(loaded, load_data(loaded), seed)))
 
 

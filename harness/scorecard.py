@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from harness.atomic_files import replacing
 from harness.errors import OutputError, ScorecardError
 from harness.explanation import Explanation
-from harness.json_files import fitted, read_json
+from harness.json_files import fitted, read_json, write_model
 from harness.provenance import Provenance
 from harness.record import RunRecord
 
@@ -189,11 +189,6 @@ def overall(statuses: Iterable[str]) -> Status:
     return "fail" if found & {"fail", "unsupported"} else "error"
 
 
-def to_json(scorecard: Scorecard) -> str:
-    """The scorecard as JSON text."""
-    return scorecard.model_dump_json(by_alias=True, indent=1) + "\n"
-
-
 def open_folder(folder: Path) -> None:
     """Make the folder for results; raises OutputError when it cannot be written to."""
     try:
@@ -219,11 +214,9 @@ def save(scorecard: Scorecard, records: Iterable[RunRecord], folder: Path) -> Pa
     try:
         with replacing(folder / CURVES_NAME) as file:
             np.savez_compressed(file, **curves)  # type: ignore[arg-type]  # stubs want a bool
-        with replacing(folder / FILE_NAME) as file:
-            file.write(to_json(scorecard).encode())
     except OSError as error:
         raise OutputError(f"cannot write to {folder}: {error.strerror}") from error
-    return folder / FILE_NAME
+    return write_model(scorecard, folder / FILE_NAME)
 
 
 def _curves(record: RunRecord) -> Mapping[str, np.ndarray]:

@@ -16,7 +16,8 @@ import numpy as np
 
 from harness import on_record, probes
 from harness.checks import all_checks, judge, judge_engine, probes_for
-from harness.config import MilestoneConfig, milestone_files
+from harness.config import MilestoneConfig
+from harness.config_files import milestone_files
 from harness.errors import JobError, JobNotRunError, UsageError, did_you_mean
 from harness.executors import IsolatedExecutor
 from harness.faults import all_faults, families, find, planted

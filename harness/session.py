@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from harness import backends, config
+from harness import backends, config_files
 from harness.atomic_files import held
 from harness.backends.base import Backend, shown_path
 from harness.checks import chosen, judge_engine, probes_for
@@ -182,9 +182,9 @@ def _load_all(
     configs: dict[Path, MilestoneConfig] = {}
     problems: list[Problem] = []
     for name in names:
-        file = config.find(name)
+        file = config_files.find(name)
         try:
-            configs[file.resolve()] = config.load(file, known, changes)
+            configs[file.resolve()] = config_files.load(file, known, changes)
         except ConfigError as error:
             problems += error.problems
     if problems:

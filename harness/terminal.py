@@ -85,7 +85,7 @@ def listed(text: str) -> list[str]:
 
 def names_or_all(names: tuple[str, ...], everything: bool) -> list[str]:
     """The milestones that were named, or every one; raises UsageError for both or neither."""
-    from harness.config import milestone_files
+    from harness.config_files import milestone_files
 
     if everything and names:
         raise UsageError("give names or --all, not both")

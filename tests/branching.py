@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -135,11 +134,3 @@ def processes_of(home: Path, words: str) -> list[int]:
     listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     lines = [line for line in listed.splitlines() if str(home) in line and words in line]
     return [int(line.split()[0]) for line in lines]
-
-
-def wait_until(what: str, holds: Callable[[], object]) -> None:
-    """Look until something holds; fails after PATIENCE seconds."""
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline, f"waited {PATIENCE:g} s until {what}"
-        time.sleep(0.01)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from harness import config, on_record
+from harness import config_files, on_record
 from harness.checks import judge
 from harness.comparing.side import Side
 from harness.comparison import Source
@@ -28,7 +28,7 @@ from tests.examples import small_file
 def small_milestone() -> MilestoneConfig:
     """The milestone of tests/examples.py, read from a file as a user's is."""
     with TemporaryDirectory() as folder:
-        return config.load(small_file(Path(folder)))
+        return config_files.load(small_file(Path(folder)))
 
 
 @cache

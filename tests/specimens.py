@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from harness import config, datasets
+from harness import config_files, datasets
 from harness.autograd.function import Function
 from harness.backends import load
 from harness.backends.base import Backend
@@ -27,7 +27,7 @@ Change = Callable[[np.ndarray, list[np.ndarray | None]], Sequence[np.ndarray | N
 
 def shipped(milestone: str, backend: Backend | None = None, seed: int = 0) -> Specimen:
     """A milestone as the harness ships it."""
-    found = config.load(config.find(milestone))
+    found = config_files.load(config_files.find(milestone))
     return Specimen(found, backend or load("numpy"), datasets.load(found), seed)
 
 

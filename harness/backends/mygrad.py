@@ -6,7 +6,7 @@ not add up; and it has no error function, so there is no GELU.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from importlib.metadata import version
 from typing import cast
@@ -16,21 +16,10 @@ import mygrad.nnet
 import numpy as np
 from mygrad import Tensor
 
-from harness.backends.base import (
-    Backend,
-    EngineTensor,
-    Event,
-    Layer,
-    Namespace,
-    Parameter,
-    Place,
-    Trace,
-)
-from harness.backends.numpy_like.binding import bound
+from harness.backends.base import EngineTensor, Event, Place, Trace
+from harness.backends.numpy_like.backend import NumpyLikeBackend
 from harness.backends.numpy_like.images import windows_along
-from harness.backends.numpy_like.layers import LAYERS, LOSSES
 from harness.backends.numpy_like.ops import NumpyLikeOps, Reduction
-from harness.backends.numpy_like.optimizers import OPTIMIZERS, Optimizer
 
 
 class MyGradOps(NumpyLikeOps):
@@ -86,20 +75,14 @@ def _fitting(x: Tensor, kernel: tuple[int, int], stride: tuple[int, int]) -> Ten
     return x[:, :, : sizes[0], : sizes[1]]
 
 
-class MyGradBackend(Backend):
+class MyGradBackend(NumpyLikeBackend):
     """See `Backend` for what each function does."""
 
     name = "mygrad"
     version = version("mygrad")
 
     def __init__(self) -> None:
-        ops = MyGradOps()
-        self.namespace = Namespace(
-            layers=bound(LAYERS, ops=ops),
-            losses=bound(LOSSES, ops=ops),
-            optimizers=bound(OPTIMIZERS, engine=self),
-            ops=ops.named(),
-        )
+        super().__init__(MyGradOps(), has_erf=False)
 
     def tensor(self, array: np.ndarray) -> Tensor:
         return mygrad.tensor(array, constant=True)
@@ -110,9 +93,6 @@ class MyGradBackend(Backend):
     def array(self, tensor: Tensor) -> np.ndarray:
         array: np.ndarray = tensor.data
         return array
-
-    def parameters(self, layer: Layer) -> Mapping[str, Parameter]:
-        return dict(layer.named_parameters())
 
     def backward(self, output: Tensor, gradient: np.ndarray | None = None) -> None:
         # Its own: MyGrad keeps the array, and may hand it on to a leaf as it is.
@@ -129,13 +109,6 @@ class MyGradBackend(Backend):
             parameter.null_grad()
         else:
             parameter.backward(array.copy())  # of a leaf: there is no other way in
-
-    def set_lr(self, optimizer: Optimizer, lr: float) -> None:
-        optimizer.lr = lr
-
-    def set_training(self, layers: Sequence[Layer], mode: bool) -> None:
-        for layer in layers:
-            layer.train(mode)
 
     def no_grad(self) -> AbstractContextManager[None]:
         return cast("AbstractContextManager[None]", mygrad.no_autodiff)

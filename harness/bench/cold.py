@@ -19,7 +19,7 @@ from harness.bench.ratios import paired_ratio
 from harness.bench.results import Cold, Process
 from harness.bench.script import plain_script, scriptable
 from harness.bench.workload import find, load
-from harness.config import milestone_files
+from harness.config_files import milestone_files
 from harness.errors import JobCrashedError, JobError, JobTimeoutError
 from harness.resources import root
 

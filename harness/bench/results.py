@@ -8,10 +8,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from harness.json_files import fitted, read_json
+from harness.json_files import fitted, read_json, write_model
 from harness.provenance import Provenance
 
 SCHEMA = "harness.bench/1"
+FILE_NAME = "bench.json"
 
 # Why a contender has no time: it offers not all layers, it computes something else, its worker
 # or its engine failed.
@@ -164,9 +165,9 @@ class Bench(_Frozen):
         return [timing for each in measured for timing in each.timings if timing.failed]
 
 
-def to_json(bench: Bench) -> str:
-    """The result as text."""
-    return bench.model_dump_json(by_alias=True, indent=1) + "\n"
+def save(bench: Bench, folder: Path) -> Path:
+    """Write `bench.json` into `folder`, whole or not at all."""
+    return write_model(bench, folder / FILE_NAME)
 
 
 def from_json(file: Path) -> Bench:

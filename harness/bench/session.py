@@ -21,7 +21,7 @@ from harness.bench.names import base_of, contender_names, display_name, is_backe
 from harness.bench.ratios import paired_ratio
 from harness.bench.results import Bench, Cold, Curve, Machine, Measured, Timing, Watching
 from harness.bench.workload import Workload, bars_file, find, load, workload_files, write
-from harness.config import milestone_files
+from harness.config_files import milestone_files
 from harness.errors import JobError, OutputError, UsageError
 from harness.provenance import gather
 from harness.workers import processors

@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from harness import backends, config
+from harness import backends, config_files
 from harness.backends.base import Backend
 from harness.bench.flops import Flops, step_flops
-from harness.config import LayerSpec, MilestoneConfig, milestone_files
+from harness.config import LayerSpec, MilestoneConfig
+from harness.config_files import milestone_files
 from harness.datasets.files import read_arrays
 from harness.errors import HarnessError, UsageError, did_you_mean
 from harness.model import build
@@ -108,7 +109,7 @@ def find(name: str) -> Path:
     if name in files:
         return files[name]
     if name.endswith((".yaml", ".yml")) or "/" in name:
-        return config.find(name)
+        return config_files.find(name)
     raise UsageError(
         f"unknown workload '{name}'.{did_you_mean(name, files)}",
         f"Known are {', '.join(files)}; a path to a .yaml file works too.",
@@ -118,7 +119,7 @@ def find(name: str) -> Path:
 def load(file: Path, seed: int = 0) -> Workload:
     """The workload of a YAML; raises ConfigError for one that cannot be trained."""
     engine = backends.load(_DRAWS)
-    loaded = config.load(file, known_to(engine))
+    loaded = config_files.load(file, known_to(engine))
     dataset = load_data(loaded)
     size = min(loaded.training.batch_size, len(dataset.train_x))
     whole = (batch for batch in batches(loaded, dataset, seed) if len(batch[0]) == size)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from harness.branches.repository import Repository, repository_at, unknown_ref
-from harness.config import milestone_files
+from harness.config_files import milestone_files
 from harness.errors import BranchError, UsageError, did_you_mean
 from harness.scorecard import FILE_NAME, load
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,11 +13,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 import harness
-from harness.atomic_files import write_text
 from harness.conformance.case import LEVELS, Engine
 from harness.conformance.outcomes import BAD, OUTCOMES, Outcome, Result
-from harness.errors import OutputError
-from harness.json_files import fitted, read_json
+from harness.json_files import fitted, read_json, write_model
 
 SCHEMA = "harness.conformance/1"
 FILE_NAME = "conformance.json"
@@ -127,20 +124,9 @@ def _text(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def to_json(document: Document) -> str:
-    """The document as JSON, indented."""
-    plain = document.model_dump(mode="json", by_alias=True)
-    return json.dumps(plain, indent=2, ensure_ascii=False) + "\n"
-
-
 def save(document: Document, folder: Path) -> Path:
-    """Write it into a folder that is there; raises OutputError when that is impossible."""
-    file = folder / FILE_NAME
-    try:
-        write_text(file, to_json(document))
-    except OSError as error:
-        raise OutputError(f"{file} cannot be written: {error.strerror}") from error
-    return file
+    """Write `conformance.json` into a folder, whole or not at all."""
+    return write_model(document, folder / FILE_NAME)
 
 
 def load(file: Path) -> Document:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import cache
 
 from harness import backends
-from harness.config import milestone_files
+from harness.config_files import milestone_files
 from harness.conformance.case import LEVELS, Case
 from harness.conformance.owing import (
     of_backward,

@@ -7,9 +7,10 @@ What is more than one call is run again by its id.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -110,7 +111,7 @@ class _Arrays:
         self.large[name] = array
         return f'np.load(Path(__file__).with_suffix(".npz"))["{name}"]'
 
-    def listed(self, name: str, arrays: list[np.ndarray | None]) -> str:
+    def listed(self, name: str, arrays: Sequence[np.ndarray | None]) -> str:
         """A list of them, one a line."""
         lines = [f"    {self(f'{name}{i}', array)},\n" for i, array in enumerate(arrays)]
         return f"[\n{''.join(lines)}]"
@@ -119,22 +120,40 @@ class _Arrays:
 # --- one call -------------------------------------------------------------------------------------
 
 
-def _of_trial(result: Result, tried: Tried, engine: Engine) -> Script:
-    pool = pool_for(result.case)
-    trial = tried.trial(engine.backend, pool)
-    arrays = _Arrays()
-    if _NARROW.search(result.message):
-        given = [None if each is None else in_double(each) for each in in_single(trial.arrays)]
-    else:
+@dataclass(frozen=True)
+class _OneCall:
+    """One call that a file makes: what came of it, its trial, and what is written down."""
+
+    result: Result
+    tried: Tried
+    trial: Trial
+    engine: Engine
+    given: Sequence[np.ndarray | None]
+    arrays: _Arrays
+
+    @classmethod
+    def of(cls, result: Result, tried: Tried, engine: Engine) -> Self:
+        """With the numbers that were judged: in float32, those that it can hold."""
+        trial = tried.trial(engine.backend, pool_for(result.case))
         given = list(trial.arrays)
+        if _is_narrow(result):
+            given = [None if each is None else in_double(each) for each in in_single(trial.arrays)]
+        return cls(result, tried, trial, engine, given, _Arrays())
+
+
+def _is_narrow(result: Result) -> bool:
+    return _NARROW.search(result.message) is not None
+
+
+def _of_trial(result: Result, tried: Tried, engine: Engine) -> Script:
+    call = _OneCall.of(result, tried, engine)
     text = _head(result, engine)
-    text += f"arrays = {arrays.listed('input_', given)}\n"
+    text += f"arrays = {call.arrays.listed('input_', call.given)}\n"
     text += LAYER.format(**_layer_words(tried)) if tried.kind == "layers" else CALL.format(
         call=_call(tried)
     )  # fmt: skip
-    tail = _value if tried.aspect == OF_VALUES else _gradient
-    text += tail(result, tried, trial, given, engine, arrays)
-    return Script(text, arrays.large)
+    text += _value(call) if tried.aspect == OF_VALUES else _gradient(call)
+    return Script(text, call.arrays.large)
 
 
 def _layer_words(tried: Tried) -> dict[str, str]:
@@ -167,45 +186,32 @@ def _after(arguments: Mapping[str, object]) -> str:
     return arguments_source(arguments).removeprefix(", ")
 
 
-def _value(
-    result: Result,
-    tried: Tried,
-    trial: Trial,
-    given: list[np.ndarray | None],
-    engine: Engine,
-    arrays: _Arrays,
-) -> str:
-    expected = trial.oracles[result.reading](given)
-    words = {"expected": arrays("expected", expected), "name": repr(tried.name), "way": tried.way}
-    if not _NARROW.search(result.message):
+def _value(call: _OneCall) -> str:
+    tried, trial = call.tried, call.trial
+    expected = call.arrays("expected", trial.oracles[call.result.reading](call.given))
+    words = {"expected": expected, "name": repr(tried.name), "way": tried.way}
+    if not _is_narrow(call.result):
         return VALUE.format(**words)
     rounded = FITS_LARGE if trial.is_large else 0.0
     return VALUE_IN_SINGLE.format(**words, varied=trial.varied, rounded=rounded)
 
 
-def _gradient(
-    result: Result,
-    tried: Tried,
-    trial: Trial,
-    given: list[np.ndarray | None],
-    engine: Engine,
-    arrays: _Arrays,
-) -> str:
+def _gradient(call: _OneCall) -> str:
     """The gradient of what should have one: it holds numbers, and may not lack it."""
+    trial = call.trial
     numbers = {i: each for i, each in enumerate(trial.numbers) if each is not None}
     due = [i for i, each in numbers.items() if not each.may_lack and each.shape.count(0) == 0]
-    shape = _shape(result, trial, engine)
     rng = np.random.default_rng(0)
     words = {
-        "cotangent": arrays("cotangent", rng.standard_normal(shape)),
+        "cotangent": call.arrays("cotangent", rng.standard_normal(_shape(call))),
         "varied": trial.varied,
         "due": due,
         "tied": [i for i, each in numbers.items() if each.kind == "tied"],
         "names": list(trial.names),
-        "name": repr(tried.name),
-        "turn": tried.turn,
+        "name": repr(call.tried.name),
+        "turn": call.tried.turn,
     }
-    if not _NARROW.search(result.message):
+    if not _is_narrow(call.result):
         return GRADIENT.format(**words)
     rounded = AGREES_LARGE if trial.is_large else 0.0
     own = [i for i in trial.parameters if i in due]
@@ -213,11 +219,14 @@ def _gradient(
     return GRADIENT_IN_SINGLE.format(**words, rounded=rounded, groups=groups)
 
 
-def _shape(result: Result, trial: Trial, engine: Engine) -> tuple[int, ...]:
+def _shape(call: _OneCall) -> tuple[int, ...]:
     """That of the output: as the formula has it, since the engine may not survive the call."""
+    trial = call.trial
     if trial.oracles:
-        return trial.oracles[min(result.reading, len(trial.oracles) - 1)](trial.arrays).shape
-    shape: tuple[int, ...] = engine.backend.array(trial.run(trial.arrays, ()).output).shape
+        reading = min(call.result.reading, len(trial.oracles) - 1)
+        return trial.oracles[reading](trial.arrays).shape
+    output = trial.run(trial.arrays, ()).output
+    shape: tuple[int, ...] = call.engine.backend.array(output).shape
     return shape
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from shlex import quote
 
-from harness import config, on_record
+from harness import config_files, on_record
 from harness.backends.base import Backend
 from harness.checks import all_checks, chosen, judge, probes_for
 from harness.checks.base import Verdict
@@ -29,7 +29,7 @@ def of_milestone(name: str) -> Iterator[Case]:
 
 def load(name: str, backend: Backend) -> MilestoneConfig:
     """A shipped milestone; raises NotSupportedError where the engine lacks what it names."""
-    loaded = config.load(config.find(name), known_to(backend))
+    loaded = config_files.load(config_files.find(name), known_to(backend))
     prepare(loaded, backend)
     return loaded
 

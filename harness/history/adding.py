@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC
 from pathlib import Path
 
-from harness.atomic_files import write_text
+from harness.atomic_files import held, write_text
 from harness.errors import OutputError, ScorecardError
 from harness.history.picking import UnreadableError, moment
 from harness.history.reading import read_history
@@ -31,7 +28,7 @@ def add(scorecard: Path, folder: Path) -> Path:
         raise ScorecardError(f"{scorecard} cannot be a night: {error}") from error
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _alone_in(folder):
+        with held(folder, waits=True):
             _refuse_twice(card, folder)
             file = folder / f"{_next_number(folder):04d}-{date}.json"
             write_text(file, slim(card).model_dump_json(by_alias=True) + "\n")
@@ -87,22 +84,3 @@ def _next_number(folder: Path) -> int:
     """One more than the highest number that any name in the folder starts with."""
     numbers = [re.match("[0-9]{1,9}(?![0-9])", name) for name in os.listdir(folder)]
     return max((int(found[0]) for found in numbers if found), default=0) + 1
-
-
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Wait for others that add to the folder; the lock ends with the process, and leaves no file.
-
-    Where the system knows no such locks, nobody waits.
-    """
-    if sys.platform == "win32":
-        yield
-        return
-    import fcntl
-
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(opened, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(opened)

@@ -12,7 +12,8 @@ from textwrap import wrap
 from rich.table import Table
 from rich.text import Text
 
-from harness.conformance.document import CaseRow, Document, to_json
+from harness.conformance.document import CaseRow, Document
+from harness.json_files import to_json
 from harness.reports.console import console_to
 from harness.reports.escapes import printable
 from harness.reports.junit_xml import Case, Suite, to_xml

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from harness.scorecard import Scorecard, to_json
+from harness.json_files import to_json
+from harness.scorecard import Scorecard
 
 
 def render(scorecard: Scorecard) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from harness import backends, config, on_record
+from harness import backends, config_files, on_record
 from harness.checks import judge
 from harness.comparing.divergence import find
 from harness.comparing.side import Side
@@ -77,10 +77,10 @@ def compare_backends(
 def _configs(request: Request) -> list[MilestoneConfig]:
     """Each milestone once, its data in memory; all that they name is known to both engines."""
     first, second = (known_to(load_backend(name, request.timeout)) for name in request.backends)
-    files = dict.fromkeys(config.find(name) for name in request.names)
+    files = dict.fromkeys(config_files.find(name) for name in request.names)
     for file in files:
-        config.load(file, second)
-    configs = [config.load(file, first) for file in files]
+        config_files.load(file, second)
+    configs = [config_files.load(file, first) for file in files]
     for each in configs:
         load_data(each)
     return configs

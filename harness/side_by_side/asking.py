@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.config import find, milestone_files
+from harness.config_files import find, milestone_files
 from harness.errors import UsageError
 
 _EXAMPLE = "For example: harness compare --backend numpy --backend torch cnn."

@@ -8,9 +8,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from harness.atomic_files import write_text
 from harness.comparison import Divergence
-from harness.errors import OutputError
+from harness.json_files import write_model
 from harness.record import RunRecord
 
 SCHEMA_NAME, SCHEMA_VERSION = "harness.side_by_side", 1
@@ -83,20 +82,9 @@ class SideBySide(_Model):
         return 3 if unknown or not levels else 0
 
 
-def to_json(told: SideBySide) -> str:
-    """As JSON text."""
-    return told.model_dump_json(by_alias=True, indent=1) + "\n"
-
-
 def save(told: SideBySide, folder: Path) -> Path:
     """Write `backends.json` into a folder, whole or not at all."""
-    file = folder / FILE_NAME
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_text(file, to_json(told))
-    except OSError as error:
-        raise OutputError(f"cannot write to {folder}: {error.strerror}") from error
-    return file
+    return write_model(told, folder / FILE_NAME)
 
 
 def _finite(value: float | None) -> float | None:

@@ -71,6 +71,7 @@ def bench(
     them without any. Every engine trains in a worker of its own, on one processor and one thread.
     """
     pin_blas_threads()
+    from harness.bench.results import save
     from harness.bench.session import Request, any_measured, exit_code, run_bench
     from harness.branches.interrupts import ends_like_ctrl_c
 
@@ -88,7 +89,7 @@ def bench(
     finally:
         progress.close()
     if out is not None:
-        _save(found, out)
+        save(found, out)
     _print(found, "json" if as_json else format_)
     if strict and not any_measured(found):
         complain("--strict: no bar of the project was measured",
@@ -96,16 +97,8 @@ def bench(
     return exit_code(found, strict)
 
 
-def _save(found: Bench, out: Path) -> None:
-    from harness.atomic_files import write_text
-    from harness.bench.results import to_json
-
-    out.mkdir(parents=True, exist_ok=True)
-    write_text(out / "bench.json", to_json(found))
-
-
 def _print(found: Bench, format_: str) -> None:
-    from harness.bench.results import to_json
+    from harness.json_files import to_json
     from harness.reports.bench import markdown, render
 
     if format_ == "json":

@@ -163,9 +163,10 @@ _OF_BRANCHES = ("seeds", "budget", "no_timing", "strict", "cache", "no_cache", "
 def _compare_engines(context: click.Context) -> int:
     """The same verb with two --backend."""
     from harness import side_by_side
+    from harness.json_files import to_json
     from harness.side_by_side.asking import milestones, require_unused, two_of
     from harness.side_by_side.text import render
-    from harness.side_by_side.told import save, to_json
+    from harness.side_by_side.told import save
 
     given = context.params
     require_unused([name for name in _OF_BRANCHES if given[name]], given["format_"])

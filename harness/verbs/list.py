@@ -10,7 +10,7 @@ from harness.terminal import echo
 @click.command("list")
 def list_() -> None:
     """List the milestones."""
-    from harness.config import load, milestone_files
+    from harness.config_files import load, milestone_files
 
     for name, file in milestone_files().items():
         config = load(file)

@@ -12,7 +12,7 @@ from harness.terminal import echo, pin_blas_threads
 def validate(files: tuple[str, ...]) -> None:
     """Check configs without training: all shipped ones when none is named."""
     pin_blas_threads()
-    from harness.config import milestone_files
+    from harness.config_files import milestone_files
     from harness.session import prepared
 
     for outline in prepared(files or list(milestone_files()), "numpy"):

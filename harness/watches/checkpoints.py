@@ -38,7 +38,8 @@ class CheckpointWatch:
         self._batches: list[int] = []
         start, self._outputs, self._gradients, self._values = (_Kept() for _ in range(4))
         start.add(self._backend.arrays(self._parameters) if steps else [])
-        self._start = tuple(array[0] for array in start.finish())
+        crcs, norms, sketches = start.finish()
+        self._start = crcs[0], norms[0], sketches[0]
 
     def before_forward(self) -> None:
         """Ask for the outputs of this step's layers, if it is one that is wanted."""

@@ -20,6 +20,7 @@ from harness.bench.results import Bench, from_json
 from harness.bench.workload import find, load
 from harness.errors import UsageError
 from tests.examples import ROOT, small_file
+from tests.processes import is_alive
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs sessions and signals")
 Harness = Callable[..., tuple[int, str, str]]
@@ -268,7 +269,7 @@ def test_polite_end_leaves_no_process_and_no_file(
     _, err = process.communicate(timeout=30)
     assert (process.returncode, err.strip()) == (130, "error: interrupted")
     assert [*folder.iterdir()] == []
-    assert [pid for pid in workers if Path(f"/proc/{pid}").exists()] == []
+    assert [pid for pid in workers if is_alive(int(pid))] == []
 
 
 def _children(parent: int) -> list[str]:

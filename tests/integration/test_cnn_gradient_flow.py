@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness import config, datasets
+from harness import config_files, datasets
 from harness.autograd import Function, Tensor, gradcheck, nn, ops
 from harness.backends import load
 from harness.model import Model, build
@@ -81,7 +81,7 @@ def test_cnn_chain_survives_a_forward_in_evaluation(rng: np.random.Generator) ->
 @pytest.fixture
 def milestone() -> tuple[Model, np.ndarray, np.ndarray]:
     """The model of configs/cnn.yaml in float64, and a real batch."""
-    cnn = config.load(config.find("cnn"))
+    cnn = config_files.load(config_files.find("cnn"))
     x, y = next(batches(cnn, datasets.load(cnn), seed=0))
     model = build(cnn.layers, load("numpy"), seed=0)
     for parameter in model.parameters.values():

@@ -12,17 +12,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from harness.autograd import Tensor, nn, optim
 from harness.backends import load
 from harness.backends.base import Backend
-from harness.cli import cli
 from harness.comparing.divergence import find
 from harness.comparing.side import Side
 from harness.comparison import Divergence, Source
-from harness.config import load as load_config
-from harness.errors import HarnessError
+from harness.config_files import load as load_config
 from harness.faults import planted
 from harness.faults.ground import Ground
 from harness.results import judged_result
@@ -32,6 +29,7 @@ from harness.side_by_side import Request, compare_backends
 from harness.side_by_side.late import with_later
 from harness.side_by_side.text import render
 from harness.side_by_side.trainings import Task, draw, trained
+from tests.asking import said_by
 from tests.examples import ROOT, scorecard_of, small_file
 
 # An engine of one's own: numpy's, whose SGD takes steps that are twice as long.
@@ -59,12 +57,7 @@ BACKEND.namespace = replace(
 
 def compared(*words: str) -> tuple[int, str]:
     """The exit code of the verb, and all that it says."""
-    result = CliRunner().invoke(cli, ["compare", *words], standalone_mode=False)
-    if isinstance(result.exception, HarnessError):
-        return result.exception.exit_code, f"{result.exception.message} {result.exception.hint}"
-    if result.exception is not None:
-        return 2, str(result.exception)
-    return int(result.return_value or 0), result.output
+    return said_by("compare", *words)
 
 
 def told(folder: Path) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from harness.branches.targets import understand
 from harness.comparison import load
 from tests.branching import (
     FIRST_LINE,
+    PATIENCE,
     TRAINING,
     add_milestone,
     branch,
@@ -28,8 +29,8 @@ from tests.branching import (
     processes_of,
     started,
     variables,
-    wait_until,
 )
+from tests.processes import wait_until
 
 pytestmark = [
     pytest.mark.slow,
@@ -138,7 +139,7 @@ def wait_until_it_runs(home: Path, process: subprocess.Popen[str]) -> None:
         assert process.poll() is None, process.communicate()
         return len(list((home / "temporary").glob("*/*-small"))) == 2
 
-    wait_until("both sides train", both)
+    wait_until(both, "both sides train", PATIENCE)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +157,7 @@ def test_nothing_is_left_of_a_comparison_that_is_ended(
         process.send_signal(killer)
         process.communicate(timeout=60)
     assert process.returncode == code
-    wait_until("all is gone", lambda: nothing_is_left(tmp_path))
+    wait_until(lambda: nothing_is_left(tmp_path), "all is gone", PATIENCE)
     assert everything(repository) == before
     assert list((tmp_path / "out").iterdir()) == []
 

@@ -9,7 +9,7 @@ from functools import cache
 
 import pytest
 
-from harness import config
+from harness import config_files
 from harness.comparing.looks import Trajectory
 from harness.comparing.pairs import Parting
 from harness.comparing.steps import first_parting
@@ -27,7 +27,7 @@ def trajectory(milestone: str, fault: str | None = None) -> Trajectory:
 
 
 def trained(milestone: str, fault: str | None) -> RunRecord:
-    asked = config.load(config.find(milestone))
+    asked = config_files.load(config_files.find(milestone))
     return execute(Job(asked, 0, checks=frozenset(), fault=fault))
 
 

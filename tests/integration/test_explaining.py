@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import config, datasets
+from harness import config_files, datasets
 from harness.autograd import Tensor, nn
 from harness.backends import load
 from harness.backends.base import Backend, Factory
@@ -40,13 +40,15 @@ Harness = Callable[..., tuple[int, str, str]]
 
 
 def told(milestone: str, label: str, backend: Backend | None = None) -> Explanation:
-    shipped = config.load(config.find(milestone))
+    shipped = config_files.load(config_files.find(milestone))
     dataset = datasets.load(shipped)
     return follow(Specimen(shipped, backend or load("numpy"), dataset, seed=0), label)
 
 
 def told_of_fault(milestone: str, label: str, fault: str) -> Explanation:
-    found = explain(Job(config.load(config.find(milestone)), seed=0, fault=fault), label)
+    found = explain(
+        Job(config_files.load(config_files.find(milestone)), seed=0, fault=fault), label
+    )
     assert isinstance(found, Explanation)
     return found
 
@@ -108,7 +110,7 @@ def test_way_through_the_transformer_takes_both_sides_of_every_residual() -> Non
 
 @pytest.mark.parametrize("name", ["perceptron", "xor", "mlp", "cnn", "transformer"])
 def test_healthy_tensors_are_all_reached_and_right(name: str) -> None:
-    for label in config.load(config.find(name)).expectations.labels:
+    for label in config_files.load(config_files.find(name)).expectations.labels:
         found = told(name, label)
         assert (label, found.ends, found.reached, found.problem) == (label, (), True, "")
         assert found.slope is not None
@@ -283,7 +285,7 @@ def test_declared_tensor_that_is_no_parameter_is_bug_four() -> None:
 
 
 def test_unknown_tensor_is_an_error_with_a_suggestion() -> None:
-    found = explain(Job(config.load(config.find("cnn")), seed=0), "conv1.bais")
+    found = explain(Job(config_files.load(config_files.find("cnn")), seed=0), "conv1.bais")
     assert isinstance(found, UsageError)
     assert "cnn has no tensor 'conv1.bais'. Did you mean 'conv1.bias'?" in found.message
 

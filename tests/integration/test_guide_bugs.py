@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import config, datasets, probes
+from harness import config_files, datasets, probes
 from harness.autograd import Tensor, nn, ops
 from harness.backends import load
 from harness.backends.base import Backend, Factory
@@ -72,14 +72,14 @@ def engine_with(name: str, layer: Factory) -> Backend:
 
 def result_of(milestone: str, backend: Backend) -> Result:
     """A real milestone, trained for one epoch and judged."""
-    short = config.load(config.find(milestone), changes=["training.epochs=1"])
+    short = config_files.load(config_files.find(milestone), changes=["training.epochs=1"])
     record = train(short, backend, datasets.load(short), seed=0)
     return judged_result(short, record, judge(short, record))
 
 
 def seen_before_training(milestone: str, backend: Backend) -> Verdict:
     """What is said of the graph of a real milestone before its first step."""
-    found = config.load(config.find(milestone))
+    found = config_files.load(config_files.find(milestone))
     record = RunRecord(milestone, 0, backend.name)
     specimen = Specimen(found, backend, datasets.load(found), seed=0)
     record.probed = probes.examine("milestone", ["graph"], specimen)
@@ -183,7 +183,7 @@ class HalfDetachedResidual(nn.Residual):
 
 
 def test_residual_that_is_cut_on_one_of_its_two_paths_is_caught_by_its_slopes() -> None:
-    transformer = config.load(config.find("transformer"))
+    transformer = config_files.load(config_files.find("transformer"))
     backend = engine_with("Residual", HalfDetachedResidual)
     specimen = Specimen(transformer, backend, datasets.load(transformer), seed=0)
     record = RunRecord("transformer", 0, "numpy")

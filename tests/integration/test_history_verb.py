@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.scorecard import FILE_NAME, load, to_json
+from harness.json_files import to_json
+from harness.scorecard import FILE_NAME, load
 from tests.examples import bias_lost, healthy, judged, scorecard_of
 
 Harness = Callable[..., tuple[int, str, str]]

@@ -27,6 +27,7 @@ from harness.errors import (
 )
 from harness.executors import IsolatedExecutor
 from tests.examples import ROOT
+from tests.processes import is_alive, wait_until
 
 # The worker processes of pytest-xdist have a thread of their own while they fork.
 pytestmark = [
@@ -110,25 +111,12 @@ def chatter(size: int) -> bytes:
     return b"x" * size
 
 
-def is_alive(pid: int) -> bool:
-    """Whether the process runs; one that only waits to be reaped does not."""
-    try:
-        os.kill(pid, 0)
-        state = Path(f"/proc/{pid}/stat")
-        return not state.exists() or state.read_text(encoding="utf-8").rsplit(")")[1][1] != "Z"
-    except (ProcessLookupError, FileNotFoundError):
-        return False
-
-
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {PATIENCE:g} s until {what}"
-        time.sleep(0.01)
-
-
 def pid_in(mark: Path) -> int:
-    wait_until(lambda: mark.exists() and mark.read_text(encoding="utf-8") != "", f"{mark} is there")
+    wait_until(
+        lambda: mark.exists() and mark.read_text(encoding="utf-8") != "",
+        f"{mark} is there",
+        PATIENCE,
+    )
     return int(mark.read_text(encoding="utf-8"))
 
 
@@ -270,7 +258,9 @@ def test_death_of_the_parent_ends_workers_that_a_thread_keeps(tmp_path: Path) ->
     pids = [pid_in(tmp_path / f"pid{i}") for i in range(2)]
     parent.kill()
     parent.wait(PATIENCE)
-    wait_until(lambda: not any(map(is_alive, pids)), "the workers of a dead parent are gone")
+    wait_until(
+        lambda: not any(map(is_alive, pids)), "the workers of a dead parent are gone", PATIENCE
+    )
 
 
 def test_result_that_cannot_be_sent_is_its_own_result() -> None:
@@ -360,7 +350,9 @@ def test_executor_without_a_keeper_can_be_shut_down(keeperless: Keeperless) -> N
 
 def test_death_of_the_keeper_leaves_no_orphans(keeperless: Keeperless) -> None:
     _, _, pids = keeperless
-    wait_until(lambda: not any(map(is_alive, pids)), "the workers of a dead keeper are gone")
+    wait_until(
+        lambda: not any(map(is_alive, pids)), "the workers of a dead keeper are gone", PATIENCE
+    )
 
 
 if __name__ == "__main__":

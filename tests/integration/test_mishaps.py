@@ -16,7 +16,7 @@ import pytest
 
 from harness import runner
 from harness.config import MilestoneConfig
-from harness.config import load as load_config
+from harness.config_files import load as load_config
 from harness.errors import OutputError
 from harness.record import RunRecord
 from harness.scorecard import load

@@ -7,24 +7,17 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from harness import config, datasets
-from harness.cli import cli
-from harness.errors import HarnessError
+from harness import config_files, datasets
 from harness.references import files
 from harness.training import planned_steps
+from tests.asking import said_by
 from tests.examples import ROOT, small_file
 
 
 def asked(*words: str) -> tuple[int, str]:
     """The exit code of the verb, and all that it says."""
-    result = CliRunner().invoke(cli, ["reference", *words], standalone_mode=False)
-    if isinstance(result.exception, HarnessError):
-        return result.exception.exit_code, f"{result.exception.message} {result.exception.hint}"
-    if result.exception is not None:
-        return 2, str(result.exception)
-    return int(result.return_value or 0), result.output
+    return said_by("reference", *words)
 
 
 def test_reference_is_written_where_it_is_asked_for(tmp_path: Path) -> None:
@@ -131,7 +124,7 @@ def test_what_an_engine_prints_is_no_result(tmp_path: Path) -> None:
 
 def test_milestone_with_fewer_steps_takes_all_it_has(tmp_path: Path) -> None:
     file = small_file(tmp_path, ("epochs: 80", "epochs: 5"))
-    steps = planned_steps(config.load(file), datasets.load(config.load(file)))
+    steps = planned_steps(config_files.load(file), datasets.load(config_files.load(file)))
     assert steps < 20
     code, said = asked(str(file), "--backend", "numpy", "--out", str(tmp_path / "out"))
     assert (code, said.startswith(f"small: {steps} steps of ")) == (0, True)

@@ -18,6 +18,7 @@ import pytest
 
 from harness.scorecard import load
 from tests.examples import ROOT, small_file
+from tests.processes import wait_until
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/stat").exists(), reason="looks for processes in /proc"
@@ -45,13 +46,6 @@ def members(session: int) -> set[int]:
             if after_name[0] != "Z" and int(after_name[3]) == session:
                 found.add(int(folder.name))
     return found
-
-
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {PATIENCE:g} s until {what}"
-        time.sleep(0.01)
 
 
 @dataclass
@@ -180,7 +174,7 @@ def test_ctrl_c_writes_what_is_finished_and_leaves_nothing_behind(
     run.until("stderr", "small pass")
     os.killpg(run.process.pid, signal.SIGINT)
     assert run.end() == 130
-    wait_until(lambda: not members(run.process.pid), "all processes are gone")
+    wait_until(lambda: not members(run.process.pid), "all processes are gone", PATIENCE)
     assert "Traceback" not in run.said["stdout"] + run.said["stderr"]
     card = load(tmp_path / "runs" / "latest")
     assert [(result.milestone, result.status) for result in card.results] == [
@@ -199,7 +193,7 @@ def test_ctrl_c_reaching_only_the_main_process_does_the_same(spawn: Spawn, tmp_p
     run.until("stderr", "small pass")
     os.kill(run.process.pid, signal.SIGINT)
     assert run.end() == 130
-    wait_until(lambda: not members(run.process.pid), "all processes are gone")
+    wait_until(lambda: not members(run.process.pid), "all processes are gone", PATIENCE)
     statuses = {r.milestone: r.status for r in load(tmp_path / "runs" / "latest").results}
     assert statuses == {"long": "error", "small": "pass"}
 
@@ -215,7 +209,7 @@ def test_killed_run_leaves_no_orphans_and_no_half_file(
     run.until("stderr", "small pass")
     os.kill(run.process.pid, number)
     assert run.end() == -number
-    wait_until(lambda: not members(run.process.pid), "all processes are gone")
+    wait_until(lambda: not members(run.process.pid), "all processes are gone", PATIENCE)
     assert (tmp_path / "runs" / "latest" / "scorecard.json").read_bytes() == before
 
 

@@ -25,6 +25,7 @@ from harness.errors import (
     JobTimeoutError,
 )
 from tests.examples import ROOT
+from tests.processes import is_alive, wait_until
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs sessions and signals")
 
@@ -86,26 +87,9 @@ def files_in(folder: Path) -> set[Path]:
     return set(folder.rglob("*"))
 
 
-def is_alive(pid: int) -> bool:
-    """Whether the process runs; one that only waits to be reaped does not."""
-    try:
-        os.kill(pid, 0)
-        state = Path(f"/proc/{pid}/stat")
-        return not state.exists() or state.read_text(encoding="utf-8").rsplit(")")[1][1] != "Z"
-    except (ProcessLookupError, FileNotFoundError):
-        return False
-
-
 def pids_of(*sides: Path) -> list[int]:
     files = [side / "harness" / "pids" for side in sides]
     return [int(word) for file in files if file.exists() for word in file.read_text().split()]
-
-
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 30.0
-    while not condition():
-        assert time.monotonic() < deadline, f"waited 30 s until {what}"
-        time.sleep(0.01)
 
 
 def error_of(base: Path, head: Path, patience: float = 30.0) -> JobError:

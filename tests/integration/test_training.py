@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness import backends, config, datasets
+from harness import backends, config_files, datasets
 from harness.autograd import nn, optim
 from harness.checks import judge
 from harness.checks.loss import loss_falls
@@ -26,7 +26,7 @@ def trained(milestone: MilestoneConfig, seed: int = 0) -> RunRecord:
 
 
 def shipped(name: str, *changes: str) -> MilestoneConfig:
-    return config.load(config.find(name), changes=changes)
+    return config_files.load(config_files.find(name), changes=changes)
 
 
 def test_every_example_is_seen_once_an_epoch_in_an_order_of_its_own() -> None:
@@ -123,7 +123,7 @@ def test_digest_sees_weights_that_the_loss_does_not() -> None:
 @pytest.mark.parametrize("lr", ["1.0e+30", "1.0e+38"])
 def test_loss_that_is_not_finite_ends_the_training_and_fails(tmp_path: Path, lr: str) -> None:
     file = small_file(tmp_path, ("lr: 1.0", f"lr: {lr}"), ("epochs: 80", "epochs: 5000"))
-    milestone = config.load(file)
+    milestone = config_files.load(file)
     milestone = milestone.model_copy(
         update={"training": milestone.training.model_copy(update={"loss": "MSELoss"})}
     )
@@ -136,13 +136,15 @@ def test_loss_that_is_not_finite_ends_the_training_and_fails(tmp_path: Path, lr:
 
 def test_learning_rate_falls_to_zero_in_equal_steps(tmp_path: Path) -> None:
     """Of SGD the movement is the learning rate times the gradient."""
-    record = trained(config.load(small_file(tmp_path), changes=["training.lr_decay=linear"]))
+    record = trained(config_files.load(small_file(tmp_path), changes=["training.lr_decay=linear"]))
     found = record.movement[:, 0] / record.gradient_norm[:, 0]
     np.testing.assert_allclose(found, 1.0 - np.arange(80) / 80, rtol=1e-3)
 
 
 def test_clipping_bounds_the_norm_of_all_gradients(tmp_path: Path) -> None:
-    record = trained(config.load(small_file(tmp_path), changes=["training.clip_grad_norm=0.01"]))
+    record = trained(
+        config_files.load(small_file(tmp_path), changes=["training.clip_grad_norm=0.01"])
+    )
     lr = 1.0  # of plain SGD: a step is as long as the clipped gradient
     steps = np.linalg.norm(record.movement, axis=1)
     assert steps.max() == pytest.approx(0.01 * lr, rel=1e-3)
@@ -160,7 +162,7 @@ def test_evaluation_on_the_way_looks_at_some_rows_and_at_the_end_at_all() -> Non
 def test_dropout_is_off_when_it_is_judged_and_on_again_after(tmp_path: Path) -> None:
     """Evaluations of the same weights agree, although training drops half of all numbers."""
     file = small_file(tmp_path, ("tanh: {type: Tanh}", "tanh: {type: Dropout, p: 0.5}"))
-    milestone = config.load(file, changes=["training.lr=1.0e-30", "training.epochs=64"])
+    milestone = config_files.load(file, changes=["training.lr=1.0e-30", "training.epochs=64"])
     record = trained(milestone)
     assert len(set(record.held_out_loss.tolist())) == 1
     assert np.ptp(record.loss[-8:]) > 1e-3

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness import config, datasets
+from harness import config_files, datasets
 from harness.autograd import Tensor, ops
 from harness.backends import load
 from harness.checks.tensors import NEGLIGIBLE
@@ -20,7 +20,7 @@ NULL = "attention.key.bias"
 @pytest.fixture
 def model() -> Model:
     """The model of configs/transformer.yaml in float64."""
-    built = build(config.load(config.find("transformer")).layers, load("numpy"), seed=0)
+    built = build(config_files.load(config_files.find("transformer")).layers, load("numpy"), seed=0)
     for parameter in built.parameters.values():
         parameter.data = parameter.data.astype(np.float64)
     return built
@@ -29,7 +29,7 @@ def model() -> Model:
 @pytest.fixture
 def batch() -> tuple[Tensor, Tensor]:
     """Eight real sequences, and their next tokens in a row."""
-    transformer = config.load(config.find("transformer"))
+    transformer = config_files.load(config_files.find("transformer"))
     x, y = next(batches(transformer, datasets.load(transformer), seed=0))
     return Tensor(x[:8]), Tensor(y[:8].reshape(-1))
 

@@ -10,7 +10,8 @@ from sklearn.linear_model import LogisticRegression
 
 from harness import datasets
 from harness.checks.accuracy import target_reached
-from harness.config import MilestoneConfig, find, load
+from harness.config import MilestoneConfig
+from harness.config_files import find, load
 from harness.runner import Job, execute
 
 CONFIGS = {name: load(find(name)) for name in ("perceptron", "xor", "mlp", "cnn", "transformer")}

@@ -13,7 +13,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from harness import config, on_record
+from harness import config_files, on_record
 from harness.checks import all_checks, judge, probes_for
 from harness.checks.tensors import NEGLIGIBLE
 from harness.config import MilestoneConfig
@@ -24,7 +24,7 @@ from harness.runner import Job, execute
 @cache
 def trained(name: str) -> tuple[MilestoneConfig, RunRecord]:
     """A shipped milestone and what was observed while it trained on the first seed."""
-    milestone = config.load(config.find(name))
+    milestone = config_files.load(config_files.find(name))
     return milestone, execute(Job(milestone, 0, probes=probes_for("milestone", None)))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness import config
+from harness import config_files
 from harness.on_record import SCHEMA, load
 from harness.preparation import Outline
 from harness.reports import outline as report
@@ -16,7 +16,7 @@ from harness.session import prepared
 from tests.examples import NAMES, ROOT
 
 WITH_CONTROLS = [
-    (name, label) for name in NAMES for label in config.load(config.find(name)).controls
+    (name, label) for name in NAMES for label in config_files.load(config_files.find(name)).controls
 ]
 
 
@@ -45,7 +45,7 @@ def test_configs_records_and_tests_have_the_same_stems() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_config_is_named_like_its_file(name: str) -> None:
-    assert config.load(config.find(name)).name == name
+    assert config_files.load(config_files.find(name)).name == name
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -73,7 +73,7 @@ def test_every_milestone_has_something_that_must_fail_beside_it() -> None:
 
 @pytest.mark.parametrize(("name", "label"), WITH_CONTROLS)
 def test_every_control_fails_on_every_one_of_20_seeds(name: str, label: str) -> None:
-    found, control = on_record(name), config.load(config.find(name)).controls[label]
+    found, control = on_record(name), config_files.load(config_files.find(name)).controls[label]
     measured = found["controls"][label]
     assert measured["accuracy"]["highest"] < found["target"]
     assert measured["accuracy"]["highest"] <= (control.at_most or 1.0)
@@ -82,13 +82,13 @@ def test_every_control_fails_on_every_one_of_20_seeds(name: str, label: str) -> 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_time_to_target_is_measured_in_at_least_thirty_points(name: str) -> None:
-    every = config.load(config.find(name)).training.evaluate_every
+    every = config_files.load(config_files.find(name)).training.evaluate_every
     assert on_record(name)["steps_to_target"]["median"] / every >= 30
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_readme_tells_the_history_and_why_the_target_is_what_it_is(name: str) -> None:
-    text, milestone = readme(name), config.load(config.find(name))
+    text, milestone = readme(name), config_files.load(config_files.find(name))
     assert text.startswith("# ")
     assert str(milestone.year) in text.splitlines()[0]
     assert re.search(rf"target is {milestone.targets.accuracy:g}", text, flags=re.IGNORECASE)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import backends, config
+from harness import backends, config_files
 from harness.backends.printing import caught
 from harness.backends.skeletons import adapter
 from harness.errors import BackendError, NotSupportedError, UsageError
@@ -191,7 +191,7 @@ def test_what_an_engine_lacks_is_named_with_its_kind(tmp_path: Path) -> None:
     engine = backends.load(str(write(tmp_path)))
     changes = (("optimizer: SGD\n", "optimizer: SGD\n  momentum: 0.9\n"),
                ("loss: BCEWithLogitsLoss", "loss: MSELoss"))  # fmt: skip
-    loaded = config.load(small_file(tmp_path, *changes), known_to(engine))
+    loaded = config_files.load(small_file(tmp_path, *changes), known_to(engine))
 
     right = ["layer Tanh", "loss MSELoss", "argument momentum of SGD"]
     assert lacking(loaded, engine) == right
@@ -207,7 +207,7 @@ def test_name_that_is_nearly_the_one_that_lacks_is_told(tmp_path: Path) -> None:
     layers["tanH"] = layers.pop("Tanh")
     optimizers = {name: each for name, each in engine.namespace.optimizers.items() if name != "SGD"}
     engine.namespace = replace(engine.namespace, layers=layers, optimizers=optimizers)
-    loaded = config.load(small_file(tmp_path), known_to(engine))
+    loaded = config_files.load(small_file(tmp_path), known_to(engine))
 
     # Adam is one of the harness's own names: no other is meant by it.
     assert lacking(loaded, engine) == ["layer Tanh (it has 'tanH')", "optimizer SGD"]
@@ -228,7 +228,7 @@ def test_what_the_harness_does_not_know_is_listed_by_name() -> None:
 def test_the_harness_own_engine_lacks_nothing_of_what_a_config_may_name(tmp_path: Path) -> None:
     engine = backends.load("numpy")
 
-    assert lacking(config.load(small_file(tmp_path), known_to(engine)), engine) == []
+    assert lacking(config_files.load(small_file(tmp_path), known_to(engine)), engine) == []
     assert not_offered(engine) == []
 
 
@@ -239,7 +239,7 @@ def test_an_argument_that_only_the_chosen_engine_takes_is_no_mistake(tmp_path: P
     file = tmp_path / "small.yaml"
     file.write_text(text.replace("out_features: 1}", "out_features: 1, gain: 2.0}"), "utf-8")
 
-    assert lacking(config.load(file, known_to(engine)), engine) == ["layer Tanh"]
+    assert lacking(config_files.load(file, known_to(engine)), engine) == ["layer Tanh"]
 
 
 def test_what_the_checks_know_and_an_engine_does_not_offer_is_told() -> None:

@@ -23,7 +23,7 @@ from harness.bench.results import (
     Ratio,
     Timing,
     from_json,
-    to_json,
+    save,
 )
 from harness.bench.session import exit_code
 from harness.bench.workload import (
@@ -37,8 +37,9 @@ from harness.bench.workload import (
     workload_files,
     write,
 )
-from harness.config import milestone_files
+from harness.config_files import milestone_files
 from harness.errors import ConfigError, ScorecardError, UsageError
+from harness.json_files import to_json
 from harness.reports.bench import markdown, render
 from tests.comparisons import provenance
 from tests.examples import NAMES, small_file
@@ -94,8 +95,7 @@ FOUND = bench_of(
 
 
 def test_result_survives_json(tmp_path: Path) -> None:
-    file = tmp_path / "bench.json"
-    file.write_text(to_json(FOUND), encoding="utf-8")
+    file = save(FOUND, tmp_path)
     assert from_json(file) == FOUND
     raw = json.loads(file.read_text(encoding="utf-8"))
     assert raw["schema"] == "harness.bench/1"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from harness import config, datasets, training
+from harness import config_files, datasets, training
 from harness import model as models
 from harness.backends import load
 from harness.config import MilestoneConfig
@@ -22,7 +22,7 @@ Draw = Callable[[np.random.Generator, int], np.ndarray]
 
 
 def seen(name: str = "mlp") -> list[str]:
-    asked = config.load(config.find(name))
+    asked = config_files.load(config_files.find(name))
     specimen = Specimen(asked, load("numpy"), datasets.load(asked), 0)
     rows = measure_births("streams", specimen)
     return [row.what for row in rows if row.error]

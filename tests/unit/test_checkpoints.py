@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from harness import backends, datasets
-from harness.config import load as load_config
+from harness.config_files import load as load_config
 from harness.fingerprints import checksum
 from harness.model import build
 from harness.record import RunRecord
@@ -39,17 +39,17 @@ def test_a_step_leaves_what_it_held(tmp_path: Path) -> None:
     model = build(config.layers, backend, 0)
     parameters = list(model.parameters.values())
     learner, steps = Learner(config, model), batches(config, dataset, 0)
-    assert seen.start_checksum.tolist() == [checksum(a) for a in backend.arrays(parameters)]
+    assert seen.start_crc.tolist() == [checksum(a) for a in backend.arrays(parameters)]
     for row in (0, 1):
         x, y = next(steps)
         outputs, _ = learner.backward(x, y)
-        assert seen.batch_checksum[row] == checksum(x, y)
-        assert seen.output_checksum[row, -1] == checksum(outputs)
+        assert seen.batch_crc[row] == checksum(x, y)
+        assert seen.output_crc[row, -1] == checksum(outputs)
         gradients = [checksum(backend.gradient(each)) for each in parameters]  # type: ignore[arg-type]  # all arrive
-        assert seen.gradient_checksum[row].tolist() == gradients
+        assert seen.gradient_crc[row].tolist() == gradients
         learner.step(row / 80)
         values = [checksum(array) for array in backend.arrays(parameters)]
-        assert seen.value_checksum[row].tolist() == values
+        assert seen.value_crc[row].tolist() == values
 
 
 def test_shapes_follow_steps_layers_and_tensors(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_same_seed_leaves_the_same_fingerprints_and_another_seed_others(tmp_path
     one, again, other = (trained(tmp_path, 0, 4, seed=seed).checkpoints for seed in (0, 0, 1))
     for name, array in vars(one).items():
         np.testing.assert_array_equal(array, getattr(again, name))
-    assert (one.value_checksum != other.value_checksum).all()
+    assert (one.value_crc != other.value_crc).all()
 
 
 def test_model_keeps_nothing_of_a_step_that_is_over(tmp_path: Path) -> None:

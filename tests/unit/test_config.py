@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from harness.config import MilestoneConfig, find, flat_layers, load, milestone_files
+from harness.config import MilestoneConfig, flat_layers
+from harness.config_files import find, load, milestone_files
 from harness.errors import ConfigError, Problem, UsageError
 from tests.examples import NAMES, ROOT, SMALL, placed, refusal, small_config, small_file
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness import config, datasets
+from harness import config_files, datasets
 from harness.backends import load
 from harness.checks.base import Verdict
 from harness.checks.configured import config_is_as_written
@@ -17,7 +17,7 @@ from harness.probes.milestone import declared
 from harness.probes.models.specimen import Specimen
 from tests.examples import healthy, small_file
 
-SHIPPED = config.load(config.find("transformer"))
+SHIPPED = config_files.load(config_files.find("transformer"))
 
 
 def verdict(
@@ -103,7 +103,7 @@ def test_value_that_is_not_what_is_written_is_the_readers(
         "_scalar",
         lambda source, text, path: 79 if text == "80" else right(source, text, path),
     )
-    found = config.load(small_file(tmp_path))
+    found = config_files.load(small_file(tmp_path))
     failed = verdict(found, found)
     assert failed.reason == "the config reader: training.epochs: 79 was read, '80' is written"
     assert failed.evidence["culprits"] == ["the config reader", "training.epochs"]

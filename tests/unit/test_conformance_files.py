@@ -10,12 +10,13 @@ import pytest
 
 from harness.conformance import journal
 from harness.conformance.case import Engine, Finding
-from harness.conformance.document import Document, assemble, load, save, to_json
+from harness.conformance.document import Document, assemble, load, save
 from harness.conformance.listing import find
 from harness.conformance.outcomes import Result
 from harness.conformance.reproducing import file_name
 from harness.conformance.sources import arguments_source, array_source, source
 from harness.errors import ScorecardError
+from harness.json_files import to_json
 from harness.reports.conformance import as_json, headline, junit, render
 from tests.comparisons import HOSTILE
 from tests.junit_rules import outcomes, sound

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness import backends, costs, datasets
-from harness.config import load as load_config
+from harness.config_files import load as load_config
 from harness.record import Cost
 from tests.examples import small_file
 

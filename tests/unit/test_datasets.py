@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness import config, datasets
+from harness import config_files, datasets
 from harness.datasets import arrays, digits, files, reversal, separable, truth_table
 from harness.datasets.base import Dataset
 from harness.errors import DataError, UsageError
@@ -17,7 +17,7 @@ from tests.examples import NAMES, small_file
 
 
 def shipped(name: str) -> Dataset:
-    return datasets.load(config.load(config.find(name)))
+    return datasets.load(config_files.load(config_files.find(name)))
 
 
 def npz(folder: Path, **changes: np.ndarray | None) -> Path:
@@ -201,7 +201,7 @@ def test_reversal_is_the_same_on_every_machine() -> None:
 
 
 def test_entropy_floor_of_the_transformer_is_its_targets_floor() -> None:
-    milestone = config.load(config.find("transformer"))
+    milestone = config_files.load(config_files.find("transformer"))
     alphabet, length = (milestone.data.arguments[key] for key in ("alphabet", "length"))
     floor = (length - 1) * math.log(alphabet) / (2 * length)
     assert milestone.targets.loss_floor == pytest.approx(floor, abs=1e-4)
@@ -248,7 +248,7 @@ def load_own(folder: Path, **changes: np.ndarray | None) -> Dataset:
     file = folder / "mine.yaml"
     recipe = "data: {recipe: arrays, file: mine.npz}\n\n"
     file.write_text(table[:start] + recipe + table[end:], encoding="utf-8")
-    return datasets.load(config.load(file))
+    return datasets.load(config_files.load(file))
 
 
 def test_own_arrays_stand_beside_the_config(tmp_path: Path) -> None:

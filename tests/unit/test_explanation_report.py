@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from harness.explanation import ISSUES, End, Explanation, Hop, Sibling, Slope
+from harness.json_files import to_json
 from harness.reports import explanation, text
-from harness.scorecard import SCHEMA_NAME, Scorecard, load, save, to_json
+from harness.scorecard import SCHEMA_NAME, Scorecard, load, save
 from tests.examples import ROOT, bias_lost, healthy, judged, scorecard_of
 
 LOSS = Hop("loss", "MSEBackward", (), True, 1.0, "ops/losses.py:9", "ops/losses.py:5")

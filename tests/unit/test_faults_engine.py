@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness import config as configs
+from harness import config_files
 from harness.autograd import Tensor, nn, ops
 from harness.backends.base import Backend
 from harness.checks.slopes import gradients_agree
@@ -45,7 +45,7 @@ def name_of(value: object) -> str:
 
 @cache
 def milestone(name: str) -> MilestoneConfig:
-    config = configs.load(configs.find(name))
+    config = config_files.load(config_files.find(name))
     epochs = STEPS if name in ("perceptron", "xor") else 1
     changes: dict[str, Any] = {"epochs": epochs, "evaluate_every": 1000}
     if name in ("perceptron", "xor"):

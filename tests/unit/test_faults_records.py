@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from harness import config as configs
+from harness import config_files
 from harness.faults import all_faults, planted
 from harness.faults.late_or_large import EARLY
 from harness.model import build
@@ -21,7 +21,7 @@ LATE = [each for each in all_faults().values() if each.family == "late_or_large"
 
 @cache
 def trained(milestone: str, fault: str | None = None) -> RunRecord:
-    config = configs.load(configs.find(milestone))
+    config = config_files.load(config_files.find(milestone))
     with planted(fault, "numpy") as ground:
         changed, dataset = ground.of(config)
         return train(changed, ground.backend, dataset, seed=0)
@@ -46,7 +46,7 @@ def test_digest_without_weights_is_another_for_the_same_run() -> None:
 
 
 def test_crossed_labels_stand_for_each_other() -> None:
-    config = configs.load(configs.find("transformer"))
+    config = config_files.load(config_files.find("transformer"))
     one, other = "attention.value.weight", "attention.out.weight"
     with planted(None, "numpy") as ground:
         right = build(config.layers, ground.backend, 0).parameters

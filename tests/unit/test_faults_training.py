@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness import config as configs
-from harness import training
+from harness import config_files, training
 from harness.config import LayerSpec, MilestoneConfig
 from harness.faults import all_faults, families, planted
 from harness.faults.base import NOT_EXPRESSIBLE, Fault
@@ -43,7 +42,7 @@ def name_of(value: object) -> str:
 
 @cache
 def milestone(name: str) -> MilestoneConfig:
-    return configs.load(configs.find(name))
+    return config_files.load(config_files.find(name))
 
 
 def numbers(config: MilestoneConfig, fault: str | None, seed: int = 0) -> Numbers:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness import config, datasets
+from harness import config_files, datasets
 from harness.autograd import Tensor, nn, no_grad
 from harness.autograd.ops.matmul import LinearBackward
 from harness.backends import load
@@ -27,7 +27,7 @@ NumpyLike = type(load("numpy"))
 
 
 def specimen(milestone: str, backend: Backend, seed: int = 0) -> Specimen:
-    found = config.load(config.find(milestone))
+    found = config_files.load(config_files.find(milestone))
     return Specimen(found, backend, datasets.load(found), seed)
 
 
@@ -56,7 +56,7 @@ def line_of(function: Callable[..., object], text: str) -> str:
 def test_graph_of_a_healthy_milestone_is_whole(name: str, seed: int) -> None:
     rows = list(graph.measure(specimen(name, load("numpy"), seed)))
     assert [row.error for row in rows] == [0.0] * len(rows)
-    labels = config.load(config.find(name)).expectations.labels
+    labels = config_files.load(config_files.find(name)).expectations.labels
     assert [row.subject for row in rows][-len(labels) :] == labels
 
 
@@ -219,7 +219,7 @@ def test_outputs_of_a_healthy_milestone_feel_every_tensor(name: str, seed: int) 
     rows = list(sensitivity.measure(specimen(name, load("numpy"), seed)))
     assert [row.error for row in rows] == [0.0] * len(rows)
     assert all(row.got > 10 * row.expected for row in rows)
-    declared = config.load(config.find(name)).expectations
+    declared = config_files.load(config_files.find(name)).expectations
     assert len(rows) == declared.count - len(declared.null_gradients)
 
 

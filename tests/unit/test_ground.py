@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from harness import backends, config, datasets, metrics
+from harness import backends, config_files, datasets, metrics
 from harness.autograd import nn, ops
 from harness.backends import load
 from harness.checks import all_checks
@@ -61,7 +61,7 @@ def test_replace_reaches_every_module_and_the_namespace() -> None:
 
 
 def test_ground_gives_the_changed_config_and_data() -> None:
-    xor = config.load(config.find("xor"))
+    xor = config_files.load(config_files.find("xor"))
     ground = Ground(load("numpy"))
     assert ground.of(xor) == (xor, datasets.load(xor))
     ground.change_data(lambda dataset: replace(dataset, train_y=1 - dataset.train_y))

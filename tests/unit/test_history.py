@@ -13,7 +13,8 @@ import pytest
 from harness.errors import JobTimeoutError, ScorecardError
 from harness.history.nights import Night, Point
 from harness.history.reading import read_history
-from harness.scorecard import SCHEMA_VERSION, Result, load, to_json
+from harness.json_files import to_json
+from harness.scorecard import SCHEMA_VERSION, Result, load
 from tests.examples import bias_lost, healthy, judged, scorecard_of, without_verdict
 
 TIMEOUT = JobTimeoutError("it was stopped after 1 s", "Does it loop?")

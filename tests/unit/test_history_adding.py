@@ -12,7 +12,8 @@ import pytest
 from harness.errors import HarnessError, OutputError, ScorecardError
 from harness.history.adding import add, slim
 from harness.history.reading import read_history
-from harness.scorecard import FILE_NAME, Scorecard, load, to_json
+from harness.json_files import to_json
+from harness.scorecard import FILE_NAME, Scorecard, load
 from tests.examples import bias_lost, healthy, judged, scorecard_of
 
 

@@ -10,8 +10,9 @@ import pytest
 
 from harness.comparing.judging import compare
 from harness.comparing.side import Side, Timed
-from harness.comparison import Comparison, MilestoneComparison, to_json
+from harness.comparison import Comparison, MilestoneComparison
 from harness.errors import JobCrashedError, JobKilledError
+from harness.json_files import to_json
 from harness.results import failed_result
 from harness.scorecard import CostRow, EngineResult, Result, VerdictRow
 from tests.sides import record, side, small_milestone, with_curve

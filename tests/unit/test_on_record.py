@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import on_record
-from harness.config import milestone_files
+from harness.config_files import milestone_files
 
 CALIBRATION = {
     "schema": on_record.SCHEMA,

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from harness import comparison, scorecard
+from harness.json_files import to_json
 from harness.reports import renderer
 from harness.reports.kill_matrix import SCHEMA as SELFTEST
 from tests.comparisons import EXAMPLES
@@ -45,7 +46,7 @@ def nights(tmp_path: Path) -> Path:
         card = scorecard_of(judged(healthy())).model_copy(
             update={"created": FIRST.replace("27", str(10 + i))}
         )
-        (folder / f"{i:04}-night.json").write_text(scorecard.to_json(card), encoding="utf-8")
+        (folder / f"{i:04}-night.json").write_text(to_json(card), encoding="utf-8")
     return folder
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from harness import config
+from harness import config_files
 from harness.plain_reading import digest_of, misreadings, read_words
 from tests.examples import NAMES, SMALL, small_file
 
@@ -19,7 +19,7 @@ def misread(text: str, values: Any) -> dict[str, str]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_shipped_milestones_are_read_as_they_are_written(name: str) -> None:
-    assert config.load(config.find(name)).misread == ()
+    assert config_files.load(config_files.find(name)).misread == ()
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_shipped_milestones_are_read_as_they_are_written(name: str) -> None:
 def test_changes_on_the_command_line_are_read_as_they_are_written(
     change: str, tmp_path: Path
 ) -> None:
-    assert config.load(small_file(tmp_path), changes=[change]).misread == ()
+    assert config_files.load(small_file(tmp_path), changes=[change]).misread == ()
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_order_of_layers_is_in_the_digest_and_that_of_arguments_is_not() -> None
 
 
 def test_config_that_was_changed_since_has_nothing_written(tmp_path: Path) -> None:
-    found = config.load(small_file(tmp_path))
+    found = config_files.load(small_file(tmp_path))
     assert found.written == digest_of(read_words(SMALL))
     changed = found.model_copy(update={"layers": dict(reversed(found.layers.items()))})
     assert changed.written == ""

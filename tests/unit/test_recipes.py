@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness import config, datasets
+from harness import config_files, datasets
 from harness.config import DataSpec
 from harness.datasets.base import Dataset
 from harness.datasets.digits import digits
@@ -29,7 +29,7 @@ def seen(spec: dict[str, Any], dataset: Dataset) -> list[str]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_shipped_data_are_what_their_recipe_gives(name: str) -> None:
-    asked = config.load(config.find(name))
+    asked = config_files.load(config_files.find(name))
     assert seen(asked.data.model_dump(), datasets.load(asked)) == []
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness import config, datasets
+from harness import config_files, datasets
 from harness.backends import load as load_backend
 from harness.errors import DataError, UsageError
 from harness.probes.models.specimen import Specimen
@@ -67,7 +67,7 @@ def test_committed_references_are_small_and_of_torch_in_double_precision() -> No
 
 @pytest.mark.parametrize("name", NAMES)
 def test_committed_reference_is_of_the_config_as_it_is(name: str) -> None:
-    found, now = committed(name), config.load(config.find(name))
+    found, now = committed(name), config_files.load(config_files.find(name))
     assert found.about["config"] == now.digest
     assert found.about["data"] == datasets.load(now).digest
     assert list(found.start.weights) == list(found.gradients)
@@ -76,7 +76,7 @@ def test_committed_reference_is_of_the_config_as_it_is(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_layer_loss_and_optimizer_declares_its_convention(name: str) -> None:
-    found, now = committed(name), config.load(config.find(name))
+    found, now = committed(name), config_files.load(config_files.find(name))
     words = {spec.type for spec in now.layers.values()}
     words |= {now.training.loss, now.training.optimizer, "initial weights"}
     activations = {"Tanh", "Sigmoid"}  # there is one way to compute them
@@ -171,7 +171,7 @@ def test_file_that_lacks_something_says_what(
 def test_engine_of_another_convention_makes_no_reference() -> None:
     from harness.faults import planted
 
-    found = config.load(config.find("transformer"))
+    found = config_files.load(config_files.find("transformer"))
     with (
         planted("ok_ln_eps_outside", "numpy") as ground,
         pytest.raises(UsageError, match=r"has another convention .* LayerNorm 'norm1'"),
@@ -180,13 +180,13 @@ def test_engine_of_another_convention_makes_no_reference() -> None:
 
 
 def test_more_steps_than_there_are_make_no_reference() -> None:
-    found = config.load(config.find("perceptron"))
+    found = config_files.load(config_files.find("perceptron"))
     with pytest.raises(UsageError, match="perceptron has 200 steps, 201 were asked for"):
         make(found, load_backend("numpy"), datasets.load(found), steps=201)
 
 
 def test_a_reference_has_the_weights_that_its_engine_draws() -> None:
-    found = config.load(config.find("xor"))
+    found = config_files.load(config_files.find("xor"))
     made = make(found, load_backend("numpy"), datasets.load(found), "float32", steps=2)
     model = Specimen(found, load_backend("numpy"), datasets.load(found), 0).model()
     assert made.about["dtype"] == "float32"

@@ -14,30 +14,18 @@ from harness.autograd.function import Function
 from harness.autograd.ops.matmul import LinearBackward
 from harness.backends import load
 from harness.backends.base import Backend
-from harness.checks import judge
 from harness.checks.base import Verdict
-from harness.config import MilestoneConfig
-from harness.config import load as load_config
+from harness.config_files import load as load_config
 from harness.faults import find, planted
-from harness.probes import examine
 from harness.probes.milestone.reference import followed
 from harness.probes.models.specimen import Specimen
-from harness.record import RunRecord
 from harness.references import files
 from tests.examples import NAMES, small_config, small_file
+from tests.references import verdict
 from tests.specimens import backwards, shipped, swapped
 
 # What a verdict says of the first divergence.
 Where = tuple[str, int, str, str]
-
-
-def verdict(specimen: Specimen, config: MilestoneConfig | None = None) -> Verdict:
-    record = RunRecord(specimen.config.name, 0, specimen.backend.name)
-    record.probed = examine("milestone", ["reference"], specimen)
-    assert not record.probed.crashed, record.probed.crashed
-    asked = frozenset({"follows_reference"})
-    verdicts = judge(config or specimen.config, record, names=asked)
-    return next(each for each in verdicts if each.check == "follows_reference")
 
 
 def where(found: Verdict) -> Where:

@@ -10,12 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.checks import judge
-from harness.checks.base import Verdict
 from harness.errors import DataError
-from harness.probes import examine
-from harness.record import RunRecord
 from harness.references import files
+from tests.references import verdict
 from tests.specimens import shipped
 
 Arrays = dict[str, np.ndarray]
@@ -38,15 +35,6 @@ def write(file: Path, change: Change) -> None:
     change(arrays, about)
     arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
     np.savez(file, **arrays)  # type: ignore[arg-type]  # by name
-
-
-def verdict() -> Verdict:
-    specimen = shipped("xor")
-    record = RunRecord("xor", 0, "numpy")
-    record.probed = examine("milestone", ["reference"], specimen)
-    assert not record.probed.crashed, record.probed.crashed
-    verdicts = judge(specimen.config, record, names=frozenset({"follows_reference"}))
-    return next(each for each in verdicts if each.check == "follows_reference")
 
 
 def said(**changes: object) -> Change:
@@ -111,7 +99,7 @@ BAD: dict[str, tuple[Change, str]] = {
 def test_file_is_blamed_and_the_engine_is_not(kept: Path, what: str) -> None:
     change, words = BAD[what]
     write(kept, change)
-    found = verdict()
+    found = verdict(shipped("xor"))
     assert (found.status, found.evidence["culprits"]) == ("fail", ["the reference"])
     assert found.reason.startswith(f"{kept} is no reference")
     assert words in found.reason
@@ -120,12 +108,12 @@ def test_file_is_blamed_and_the_engine_is_not(kept: Path, what: str) -> None:
 
 def test_file_as_it_is_passes(kept: Path) -> None:
     write(kept, said())
-    assert verdict().status == "pass"
+    assert verdict(shipped("xor")).status == "pass"
 
 
 def test_newer_file_calls_for_a_newer_harness(kept: Path) -> None:
     write(kept, said(schema="harness.reference/2"))
-    found = verdict()
+    found = verdict(shipped("xor"))
     assert "was written by a newer harness (schema 2, this one reads 1)" in found.reason
     assert found.hint == "Update the harness to read it."
 
@@ -140,7 +128,7 @@ def test_single_array_under_that_name_is_refused(kept: Path) -> None:
 
 def test_link_that_leads_nowhere_cannot_be_read(kept: Path, tmp_path: Path) -> None:
     kept.symlink_to(tmp_path / "gone.npz")
-    found = verdict()
+    found = verdict(shipped("xor"))
     assert found.status == "fail"
     assert found.reason == f"{kept} cannot be read: No such file or directory"
 

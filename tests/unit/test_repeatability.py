@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 import pytest
 
-from harness import config, datasets, training
+from harness import config_files, datasets, training
 from harness.autograd import Tensor, nn
 from harness.backends import load
 from harness.backends.base import Backend
@@ -51,7 +51,7 @@ def wrong(rows: list[Measurement]) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_right_engine_repeats_to_the_bit(name: str) -> None:
-    asked = config.load(config.find(name))
+    asked = config_files.load(config_files.find(name))
     assert wrong(measured(asked, dataset=datasets.load(asked))) == []
 
 

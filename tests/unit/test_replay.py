@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from harness import backends, config, datasets
+from harness import backends, config_files, datasets
 from harness.autograd import Tensor, nn, no_grad, ops, optim, replay
 from harness.autograd.replay import Replayed
 from harness.training import train
@@ -87,7 +87,7 @@ def assert_same(one: list[Array], other: list[Array]) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_milestone_trains_to_the_same_bits(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    found, backend = config.load(config.find(name)), backends.load("numpy")
+    found, backend = config_files.load(config_files.find(name)), backends.load("numpy")
     data = datasets.load(found)
     replayed = train(found, backend, data, 1)
     monkeypatch.setattr(replay, "_FIRST", 10**9)

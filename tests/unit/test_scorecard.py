@@ -24,6 +24,7 @@ from harness.errors import (
     OutputError,
     ScorecardError,
 )
+from harness.json_files import to_json
 from harness.results import judged_result
 from harness.scorecard import (
     CURVES_NAME,
@@ -32,7 +33,6 @@ from harness.scorecard import (
     load,
     open_folder,
     save,
-    to_json,
 )
 from tests.examples import (
     LABELS,

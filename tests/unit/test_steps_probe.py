@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from harness import config, evaluation
+from harness import config_files, evaluation
 from harness.autograd import nn
 from harness.autograd.optim import SGD, Optimizer
 from harness.config import LayerSpec, MilestoneConfig
@@ -25,7 +25,7 @@ from tests.examples import LABELS, NAMES, small_config
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("name", NAMES)
 def test_right_training_agrees_up_to_rounding(name: str, seed: int) -> None:
-    rows = measured(config.load(config.find(name)), seed=seed)
+    rows = measured(config_files.load(config_files.find(name)), seed=seed)
     assert max(row.error for row in rows) == 0.0
     assert any("clipped to" in row.what for row in rows)
 

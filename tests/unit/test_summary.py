@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import config, datasets
+from harness import config_files, datasets
 from harness.datasets.base import Dataset
 from harness.datasets.summary import (
     KNOWN,
@@ -73,7 +73,7 @@ def test_same_data_are_described_alike_in_any_order(make: Callable[[], Dataset])
 
 @pytest.mark.parametrize("name", NAMES)
 def test_shipped_data_are_described_alike_at_every_draw(name: str) -> None:
-    found = config.load(config.find(name))
+    found = config_files.load(config_files.find(name))
     dataset = datasets.load(found)
     recorded = put_on_record({}, dataset)["numbers"]
     for draw in range(50, 55):

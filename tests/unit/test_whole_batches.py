@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness import config, datasets
+from harness import config_files, datasets
 from harness.autograd import Tensor, nn
 from harness.backends import load
 from harness.backends.base import Backend
@@ -21,7 +21,7 @@ TOLERANCE = 2e-5
 
 
 def measured(milestone: str, backend: Backend, seed: int = 0) -> list[Measurement]:
-    found = config.load(config.find(milestone))
+    found = config_files.load(config_files.find(milestone))
     return list(whole_batches.measure(Specimen(found, backend, datasets.load(found), seed)))
 
 
@@ -93,7 +93,7 @@ def test_layer_that_is_another_for_many_examples_is_named(name: str, layer: type
 
 
 def test_model_that_draws_is_not_measured() -> None:
-    found = config.load(config.find("mlp"))
+    found = config_files.load(config_files.find("mlp"))
     layers = dict(found.layers)
     label = next(label for label, spec in layers.items() if spec.type == "ReLU")
     layers[label] = layers[label].model_copy(update={"type": "Dropout"})

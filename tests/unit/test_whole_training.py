@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import config, datasets, evaluation, runner, training
+from harness import config_files, datasets, evaluation, runner, training
 from harness.autograd.optim import SGD, Optimizer
 from harness.autograd.tensor import Tensor
 from harness.backends import load
@@ -86,7 +86,7 @@ def test_right_training_follows_its_rule_exactly(settings: dict[str, Any]) -> No
 
 @pytest.mark.parametrize("name", ["perceptron", "xor"])
 def test_right_milestone_follows_its_rule_exactly(name: str) -> None:
-    found = config.load(config.find(name))
+    found = config_files.load(config_files.find(name))
     assert max(row.error for row in measured(found, seed=3)) == 0.0
 
 

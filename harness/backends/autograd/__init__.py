@@ -6,7 +6,7 @@ every tensor is one of its boxes, and a backward pass goes back from any of them
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -19,28 +19,20 @@ from autograd.util import toposort
 from harness.backends.autograd.nodes import boxed, no_grad
 from harness.backends.autograd.ops import AutogradOps
 from harness.backends.autograd.tracing import traced
-from harness.backends.base import Backend, Layer, Namespace, Parameter, Trace
-from harness.backends.numpy_like.binding import bound
-from harness.backends.numpy_like.layers import GELU, LAYERS, LOSSES
-from harness.backends.numpy_like.optimizers import OPTIMIZERS, Optimizer
+from harness.backends.base import Trace
+from harness.backends.numpy_like.backend import NumpyLikeBackend
 
 
-class AutogradBackend(Backend):
+class AutogradBackend(NumpyLikeBackend):
     """See `Backend` for what each function does."""
 
     name = "autograd"
     version = version("autograd")
 
     def __init__(self) -> None:
-        self._ops = ops = AutogradOps()
+        self._ops = AutogradOps()
         # autograd takes the error function from scipy, and does without where that is missing.
-        has_erf = find_spec("scipy") is not None
-        self.namespace = Namespace(
-            layers=bound((*LAYERS, GELU) if has_erf else LAYERS, ops=ops),
-            losses=bound(LOSSES, ops=ops),
-            optimizers=bound(OPTIMIZERS, engine=self),
-            ops={**ops.named(), "gelu": ops.gelu} if has_erf else ops.named(),
-        )
+        super().__init__(self._ops, has_erf=find_spec("scipy") is not None)
 
     def tensor(self, array: np.ndarray) -> ArrayBox:
         return boxed(array, in_graph=False)
@@ -50,9 +42,6 @@ class AutogradBackend(Backend):
 
     def array(self, tensor: ArrayBox) -> np.ndarray:
         return self._ops.array(tensor)
-
-    def parameters(self, layer: Layer) -> Mapping[str, Parameter]:
-        return dict(layer.named_parameters())
 
     def backward(self, output: ArrayBox, gradient: np.ndarray | None = None) -> None:
         """As autograd's own backward pass, which keeps the gradient of one input only."""
@@ -78,13 +67,6 @@ class AutogradBackend(Backend):
 
     def set_gradient(self, parameter: ArrayBox, array: np.ndarray | None) -> None:
         parameter._node.gradient = array
-
-    def set_lr(self, optimizer: Optimizer, lr: float) -> None:
-        optimizer.lr = lr
-
-    def set_training(self, layers: Sequence[Layer], mode: bool) -> None:
-        for layer in layers:
-            layer.train(mode)
 
     def no_grad(self) -> AbstractContextManager[None]:
         return no_grad()

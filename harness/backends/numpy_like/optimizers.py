@@ -15,22 +15,26 @@ import numpy as np
 
 from harness.backends.base import Backend, Parameter
 
+# What an optimizer remembers of one parameter; nothing before its first step.
+Moments = tuple[np.ndarray, ...]
+
 
 class Optimizer:
     """What all optimizers share: the parameters, their moments, zero_grad and step."""
 
     engine: ClassVar[Backend]
 
-    def __init__(self, parameters: Iterable[Parameter], lr: float) -> None:
+    def __init__(self, parameters: Iterable[Parameter], lr: float, weight_decay: float) -> None:
         self.parameters = list(parameters)
         if not self.parameters:
             raise ValueError(f"{type(self).__name__} got no parameters")
         if len(set(map(id, self.parameters))) < len(self.parameters):
             raise ValueError(f"{type(self).__name__} got the same parameter twice")
-        _at_least_zero(lr=lr)
+        _at_least_zero(lr=lr, weight_decay=weight_decay)
         self.lr = lr
+        self.weight_decay = weight_decay
         self.steps = [0] * len(self.parameters)
-        self.moments: list[tuple[np.ndarray, ...]] = [()] * len(self.parameters)
+        self.moments: list[Moments] = [()] * len(self.parameters)
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -45,12 +49,17 @@ class Optimizer:
                 continue
             self.steps[i] += 1
             data = self.engine.array(parameter)
-            moved, self.moments[i] = self._moved(data, gradient, self.moments[i], self.steps[i])
+            start, g = self._decayed(data, gradient) if self.weight_decay else (data, gradient)
+            moved, self.moments[i] = self._moved(start, g, self.moments[i], self.steps[i])
             self.engine.set_value(parameter, moved.astype(data.dtype, copy=False))
 
+    def _decayed(self, data: np.ndarray, g: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Parameter and gradient with the weight decay in one of them: here in the gradient."""
+        return data, g + self.weight_decay * data
+
     def _moved(
-        self, data: np.ndarray, g: np.ndarray, moments: tuple[np.ndarray, ...], count: int
-    ) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+        self, data: np.ndarray, g: np.ndarray, moments: Moments, count: int
+    ) -> tuple[np.ndarray, Moments]:
         """The parameter and its moments after step `count`, which starts at 1."""
         raise NotImplementedError(type(self).__name__)
 
@@ -69,19 +78,16 @@ class SGD(Optimizer):
         weight_decay: float = 0.0,
         nesterov: bool = False,
     ) -> None:
-        _at_least_zero(momentum=momentum, weight_decay=weight_decay)
+        super().__init__(parameters, lr, weight_decay)
+        _at_least_zero(momentum=momentum)
         if nesterov and momentum == 0.0:
             raise ValueError("SGD: nesterov needs a momentum above 0")
-        super().__init__(parameters, lr)
         self.momentum = momentum
-        self.weight_decay = weight_decay
         self.nesterov = nesterov
 
     def _moved(
-        self, data: np.ndarray, g: np.ndarray, moments: tuple[np.ndarray, ...], count: int
-    ) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-        if self.weight_decay:
-            g = g + self.weight_decay * data
+        self, data: np.ndarray, g: np.ndarray, moments: Moments, count: int
+    ) -> tuple[np.ndarray, Moments]:
         if self.momentum:
             velocity = self.momentum * moments[0] + g if moments else g.copy()
             moments = (velocity,)
@@ -103,29 +109,22 @@ class Adam(Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0.0,
     ) -> None:
-        _at_least_zero(eps=eps, weight_decay=weight_decay)
+        super().__init__(parameters, lr, weight_decay)
+        _at_least_zero(eps=eps)
         if not all(0.0 <= beta < 1.0 for beta in betas):
             raise ValueError(f"{type(self).__name__}: betas must be in [0, 1), got {betas}")
-        super().__init__(parameters, lr)
         self.betas = betas
         self.eps = eps
-        self.weight_decay = weight_decay
 
     def _moved(
-        self, data: np.ndarray, g: np.ndarray, moments: tuple[np.ndarray, ...], count: int
-    ) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-        if self.weight_decay:
-            data, g = self._decayed(data, g)
+        self, data: np.ndarray, g: np.ndarray, moments: Moments, count: int
+    ) -> tuple[np.ndarray, Moments]:
         mean, square = moments or (np.zeros_like(data), np.zeros_like(data))
         beta1, beta2 = self.betas
         mean = beta1 * mean + (1.0 - beta1) * g
         square = beta2 * square + (1.0 - beta2) * (g * g)
         root = np.sqrt(square) * (1.0 / math.sqrt(1.0 - beta2**count)) + self.eps
         return data - self.lr / (1.0 - beta1**count) * (mean / root), (mean, square)
-
-    def _decayed(self, data: np.ndarray, g: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Parameter and gradient with the weight decay in one of them."""
-        return data, g + self.weight_decay * data
 
 
 class AdamW(Adam):

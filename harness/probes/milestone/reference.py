@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.config import MilestoneConfig, milestone_files
+from harness.config import MilestoneConfig
+from harness.config_files import milestone_files
 from harness.errors import DataError
 from harness.measurement import Measurement, NotMeasurableError
 from harness.probes.models.conventions import other_conventions

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from harness.comparison import Comparison, to_json
+from harness.comparison import Comparison
+from harness.json_files import to_json
 
 
 def render(comparison: Comparison) -> str:
