@@ -2,8 +2,8 @@
 
 A crash, a hang or a kill ends that task and no other. One keeper process, forked before
 anything else happens, starts and watches the others: it has a single thread, so forking
-is safe, and it has imported all that the tasks need, so forking is cheap. Where there is
-no fork, processes are spawned instead.
+is safe, and it has loaded all that the tasks need, so forking is cheap: what is here already,
+and what `share` loads. Where there is no fork, processes are spawned instead.
 """
 
 from __future__ import annotations
@@ -44,10 +44,11 @@ class IsolatedExecutor(Executor):
     def __init__(self, workers: int, timeout: float | None = None) -> None:
         self._workers = workers
         self._lock = threading.Lock()
-        self._waiting: deque[tuple[int, Future[Any], bytes]] = deque()
+        self._waiting: deque[tuple[_Request, Future[Any]]] = deque()
         self._running: dict[int, Future[Any]] = {}
         self._count = 0
         self._is_alone = False  # the keeper is gone
+        self._shared: list[Future[Any]] = []
         self._connection, keepers_end = _CONTEXT.Pipe()
         self._keeper = _CONTEXT.Process(  # type: ignore[attr-defined]  # see _start
             target=_keep, args=(keepers_end, self._connection, timeout), name="keeper"
@@ -57,11 +58,22 @@ class IsolatedExecutor(Executor):
         self._reader = threading.Thread(target=self._read, name="results", daemon=True)
         self._reader.start()
 
+    def share(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Run `fn(*args)` in the keeper itself: what it loads is there in every later task.
+
+        Only what does not crash: no other task is started or looked after meanwhile.
+        """
+        future: Future[T] = Future()
+        self._shared.append(future)
+        return self._enqueue(future, (fn, args, kwargs), is_shared=True)
+
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Run `fn(*args)` in a process of its own, as soon as one may start."""
-        future: Future[T] = Future()
+        return self._enqueue(Future(), (fn, args, kwargs), is_shared=False)
+
+    def _enqueue(self, future: Future[T], call: object, is_shared: bool) -> Future[T]:
         try:
-            task = pickle.dumps((fn, args, kwargs))
+            task = pickle.dumps(call)
         except Exception as error:  # whatever pickling may raise, it is this task's result
             future.set_exception(_crash(error))
             return future
@@ -72,14 +84,18 @@ class IsolatedExecutor(Executor):
                 future.set_exception(_keeper_gone())
                 return future
             self._count += 1
-            self._waiting.append((self._count, future, task))
-            self._start_waiting()
+            request = _Request(self._count, task, is_shared)
+            if is_shared:  # at once: the keeper itself is always there
+                self._hand_over(request, future)
+            else:
+                self._waiting.append((request, future))
+                self._start_waiting()
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End: with `cancel_futures` at once, killing what runs; otherwise when all is done."""
         with self._lock:
-            waiting = [future for _, future, _ in self._waiting]
+            waiting = [future for _, future in self._waiting]
             pending = [*self._running.values(), *waiting]
         if cancel_futures:
             for future in waiting:
@@ -91,21 +107,25 @@ class IsolatedExecutor(Executor):
             if self._connection.closed:
                 return
             self._send(None)
+        if cancel_futures and not all(future.done() for future in self._shared):
+            self._keeper.kill()
         self._keeper.join()
         self._reader.join()
         self._connection.close()
 
-    def _send(self, request: tuple[int, bytes] | None) -> None:
+    def _send(self, request: _Request | None) -> None:
         with suppress(OSError):  # the keeper is gone: the reader completes what is left
             self._connection.send(request)
 
     def _start_waiting(self) -> None:
         """Hand the keeper as many tasks as may run at once. Call with the lock held."""
         while self._waiting and len(self._running) < self._workers:
-            number, future, task = self._waiting.popleft()
-            if future.set_running_or_notify_cancel():
-                self._running[number] = future
-                self._send((number, task))
+            self._hand_over(*self._waiting.popleft())
+
+    def _hand_over(self, request: _Request, future: Future[Any]) -> None:
+        if future.set_running_or_notify_cancel():
+            self._running[request.number] = future
+            self._send(request)
 
     def _read(self) -> None:
         """Complete futures until the keeper is gone, then whatever is left."""
@@ -120,7 +140,7 @@ class IsolatedExecutor(Executor):
             _complete(future, answer)
         with self._lock:
             self._is_alone = True
-            left = [*self._running.values(), *(future for _, future, _ in self._waiting)]
+            left = [*self._running.values(), *(future for _, future in self._waiting)]
         for future in left:
             if not future.done():
                 future.set_exception(_keeper_gone())
@@ -142,6 +162,15 @@ def _complete(future: Future[Any], answer: bytes | JobError) -> None:
         future.set_result(result)
     else:
         future.set_exception(error)  # type: ignore[arg-type]  # bytes were replaced above
+
+
+@dataclass(frozen=True)
+class _Request:
+    """A pickled call, to be made in a process of its own or, if `is_shared`, in the keeper's."""
+
+    number: int
+    task: bytes
+    is_shared: bool
 
 
 @dataclass
@@ -176,7 +205,10 @@ def _keep(connection: Connection, parents_end: Connection, timeout: float | None
                 request = connection.recv()
                 if request is None:
                     return
-                running.append(_start(connection, lifeline, request, timeout))
+                if request.is_shared:
+                    connection.send((request.number, _answer(request.task)))
+                else:
+                    running.append(_start(connection, lifeline, request, timeout))
             for task in list(running):
                 if (answer := _looked_after(task, task.awaited in ready, timeout)) is not None:
                     running.remove(task)
@@ -212,17 +244,17 @@ def _patience(running: list[_Task]) -> float | None:
 def _start(
     connection: Connection,
     lifeline: tuple[Connection, Connection],
-    request: tuple[int, bytes],
+    request: _Request,
     timeout: float | None,
 ) -> _Task:
-    number, task = request
     ours, theirs = _CONTEXT.Pipe(duplex=False)
     process = _CONTEXT.Process(  # type: ignore[attr-defined]  # known to each context, not to their base
-        target=_perform, args=(theirs, connection, lifeline, task)
+        target=_perform, args=(theirs, connection, lifeline, request.task)
     )
     process.start()
     theirs.close()
-    return _Task(number, process, ours, math.inf if timeout is None else monotonic() + timeout)
+    deadline = math.inf if timeout is None else monotonic() + timeout
+    return _Task(request.number, process, ours, deadline)
 
 
 def _perform(
@@ -231,18 +263,22 @@ def _perform(
     lifeline: tuple[Connection, Connection],
     task: bytes,
 ) -> None:
-    """In the task's own process: call, and send a pickled (result, error)."""
+    """In the task's own process: call, and send the answer."""
     keepers_connection.close()
     lifeline[1].close()
     threading.Thread(target=_end_with, args=(lifeline[0],), daemon=True).start()
+    results.send_bytes(_answer(task))
+
+
+def _answer(task: bytes) -> bytes:
+    """Call, and pickle (result, error)."""
     try:
         fn, args, kwargs = pickle.loads(task)
-        answer = pickle.dumps((fn(*args, **kwargs), None))
+        return pickle.dumps((fn(*args, **kwargs), None))
     except JobError as error:
-        answer = pickle.dumps((None, error))
+        return pickle.dumps((None, error))
     except BaseException as error:  # also SystemExit: whatever it is, it is this task's result
-        answer = pickle.dumps((None, _crash(error)))
-    results.send_bytes(answer)
+        return pickle.dumps((None, _crash(error)))
 
 
 def _end_with(lifeline: Connection) -> None:

@@ -20,7 +20,7 @@ from harness.datasets.base import Dataset
 from harness.errors import ConfigError, DataError, NotSupportedError, Problem, did_you_mean
 from harness.metrics import LOSSES, require_targets, targets_for
 from harness.model import Model, Node, build
-from harness.training import Learner
+from harness.training import Learner, planned_steps
 from harness.yaml_source import KEY
 
 # What a name is called, and where in a namespace it is.
@@ -50,6 +50,14 @@ class Outline:
     def parameters(self) -> dict[str, tuple[int, ...]]:
         """Every tensor with its shape."""
         return {name: shape for row in self.rows for name, shape in row.parameters.items()}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is told of a milestone's data to those who do not hold them."""
+
+    digest: str
+    steps: int
 
 
 def known_to(backend: Backend) -> Known:
@@ -154,6 +162,15 @@ def load_data(config: MilestoneConfig) -> Dataset:
         return datasets.load(config)
     except DataError as error:
         raise ConfigError([config.problem(("data",), error.message)], error.hint) from error
+
+
+def facts(config: MilestoneConfig) -> Facts:
+    """The digest of a milestone's data, now loaded, and how many steps it takes on them.
+
+    Raises ConfigError as `load_data` does.
+    """
+    dataset = load_data(config)
+    return Facts(dataset.digest, planned_steps(config, dataset))
 
 
 def prepare(config: MilestoneConfig, backend: Backend) -> Outline:

@@ -1,15 +1,18 @@
-"""From milestones to results: plan the jobs, execute each, judge what it recorded."""
+"""From milestones to results: plan the jobs, execute each, judge what it recorded.
+
+The probes are imported where jobs run: whoever only starts them has no use for them.
+"""
 
 from __future__ import annotations
 
 import traceback
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
 from typing import cast
 
-from harness import backends, datasets, on_record, probes
+from harness import backends, datasets, on_record
 from harness.backends.base import Backend
 from harness.checks import judge, only_by_probes, probes_for
 from harness.config import MilestoneConfig
@@ -21,13 +24,8 @@ from harness.errors import (
     JobNotRunError,
     NotSupportedError,
 )
-from harness.faults import planted
 from harness.preparation import not_offered, prepare, unknown_to_the_harness
-from harness.probes.models.specimen import Specimen
 from harness.probes.models.walking import specs
-from harness.probes.runs.short_run import Watched
-from harness.probes.runs.whole import WholeTraining
-from harness.probes.trials.layers import untried
 from harness.record import EngineRecord, RunRecord
 from harness.results import failed_result, judged_result
 from harness.scorecard import Result
@@ -126,6 +124,12 @@ def _is_right(config: MilestoneConfig) -> bool:
 
 def execute(job: Job) -> RunRecord:
     """Probe and train one milestone on one seed; runs the same in any process."""
+    from harness import probes
+    from harness.faults import planted
+    from harness.probes.models.specimen import Specimen
+    from harness.probes.runs.short_run import Watched
+    from harness.probes.runs.whole import WholeTraining
+
     with planted(job.fault, job.backend) as ground:
         config, dataset = ground.of(job.config)
         specimen = Specimen(config, ground.backend, dataset, job.seed)
@@ -150,6 +154,10 @@ def execute(job: Job) -> RunRecord:
 
 def examine_engine(job: EngineJob) -> EngineRecord:
     """Probe an engine apart from any milestone; runs the same in any process."""
+    from harness import probes
+    from harness.faults import planted
+    from harness.probes.trials.layers import untried
+
     with planted(job.fault, job.backend) as ground:
         backend = ground.backend
         probed = probes.examine("engine", job.probes, backend)
@@ -158,15 +166,22 @@ def examine_engine(job: EngineJob) -> EngineRecord:
 
 
 def run(
-    jobs: Sequence[Job], executor: Executor, at_once: int, fail_fast: bool = False
+    jobs: Sequence[Job],
+    executor: Executor,
+    at_once: int,
+    fail_fast: bool = False,
+    steps: Mapping[str, int] | None = None,
 ) -> Iterator[Outcome]:
     """The outcome of every job, each as soon as it is known, `at_once` jobs at a time.
 
     Where several run, the longest start first, so that none is left over at the end. With
     `fail_fast`, they start in their order, and nothing more does after a job that does not pass.
+    `steps` says how many each milestone takes; without it, they are counted on its data.
     """
     is_ordered = fail_fast or at_once == 1
-    waiting = deque(jobs if is_ordered else sorted(jobs, key=_length, reverse=True))
+    waiting = deque(
+        jobs if is_ordered else sorted(jobs, key=lambda job: _length(job, steps), reverse=True)
+    )
     running: dict[Future[RunRecord], Job] = {}
     while waiting or running:
         while waiting and len(running) < at_once:
@@ -180,10 +195,11 @@ def run(
             yield outcome
 
 
-def _length(job: Job) -> int:
+def _length(job: Job, steps: Mapping[str, int] | None) -> int:
     """About how long a job takes: a step costs about as much as there are layers."""
-    steps = planned_steps(job.config, datasets.load(job.config))
-    return steps * len(specs(job.config.layers))
+    name = job.config.name
+    count = steps[name] if steps else planned_steps(job.config, datasets.load(job.config))
+    return count * len(specs(job.config.layers))
 
 
 def in_order(jobs: Sequence[Job], outcomes: Sequence[Outcome], why_not: str) -> list[Outcome]:

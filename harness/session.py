@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from harness import backends, config_files
+from harness import backends, config_files, probes
 from harness.atomic_files import held
 from harness.backends.base import Backend, shown_path
 from harness.checks import chosen, judge_engine, probes_for
@@ -26,9 +26,8 @@ from harness.errors import (
     UsageError,
 )
 from harness.executors import IsolatedExecutor
-from harness.explaining import explain
 from harness.explanation import Explanation
-from harness.preparation import Outline, known_to, load_data, prepare
+from harness.preparation import Facts, Outline, facts, known_to, prepare
 from harness.provenance import gather
 from harness.record import EngineRecord
 from harness.results import engine_result, failed_engine_result
@@ -92,20 +91,36 @@ def run_session(
     names = chosen(request.checks, request.skip)
     asked, request = request, replace(request, backend=backends.located(request.backend))
     engine = load_backend(request.backend, request.timeout)
-    configs = _load_all(request.names, engine, request.changes)
-    if request.explain is not None and len(configs) != 1:
-        raise UsageError(
-            f"--explain needs one milestone, got {len(configs)}",
-            "A tensor has one path: harness run NAME --explain LABEL.",
-        )
-    data = _load_data(configs)
-    jobs = plan(configs, request.seeds, request.backend, names, request.checkpoints)
     with ExitStack() as holding:
-        ran = _run(jobs, EngineJob(request.backend, probes_for("engine", names)), request,
-                   on_start, on_outcome, holding)  # fmt: skip
+        executor = IsolatedExecutor(request.jobs, request.timeout)
+        holding.callback(executor.shutdown, cancel_futures=True)
+        # While it is looked at, all that may keep the jobs from running is found out.
+        looked = _look(executor, EngineJob(request.backend, probes_for("engine", names)))
+        configs = _load_all(request.names, engine, request.changes)
+        if request.explain is not None and len(configs) != 1:
+            raise UsageError(
+                f"--explain needs one milestone, got {len(configs)}",
+                "A tensor has one path: harness run NAME --explain LABEL.",
+            )
+        jobs = plan(configs, request.seeds, request.backend, names, request.checkpoints)
+        executor.share(probes.load, jobs[0].probes)
+        known = executor.share(_load_data, configs).result()
+        if isinstance(known, ConfigError):
+            raise known
+        steps = {name: each.steps for name, each in known.items()}
+        ran = _run(jobs, looked, request, executor, steps, on_start, on_outcome, holding)
+        data = {name: each.digest for name, each in known.items()}
         scorecard = _assembled(ran, request, asked.backend, engine, configs, data)
         records = [outcome.record for outcome in ran.outcomes if outcome.record is not None]
         return Finished(scorecard, save(scorecard, records, request.out), ran.interrupted)
+
+
+def _look(executor: IsolatedExecutor, job: EngineJob) -> Future[EngineRecord] | None:
+    """The look at an engine, when anything about it is asked."""
+    if not job.probes:
+        return None
+    executor.share(probes.load, job.probes)
+    return executor.submit(examine_engine, job)
 
 
 def _assembled(
@@ -196,10 +211,15 @@ def _load_all(
     return list(configs.values())
 
 
-def _load_data(configs: Sequence[MilestoneConfig]) -> dict[str, str]:
-    """The digest of each milestone's data, which from now on are in memory."""
-    digests = _each(configs, lambda config: load_data(config).digest)
-    return {config.name: digest for config, digest in zip(configs, digests, strict=True)}
+def _load_data(configs: Sequence[MilestoneConfig]) -> dict[str, Facts] | ConfigError:
+    """What is known of each milestone's data, which from now on are in memory.
+
+    They are in that of the process which all jobs are forked from; the session needs none.
+    """
+    try:
+        return dict(zip([each.name for each in configs], _each(configs, facts), strict=True))
+    except ConfigError as error:
+        return error
 
 
 def _each(configs: Sequence[MilestoneConfig], step: Callable[[MilestoneConfig], T]) -> list[T]:
@@ -232,16 +252,16 @@ class _Ran:
 
 def _run(
     jobs: Sequence[Job],
-    engine_job: EngineJob,
+    looked: Future[EngineRecord] | None,
     request: Request,
+    executor: IsolatedExecutor,
+    steps: Mapping[str, int],
     on_start: Callable[[int], None],
     on_outcome: Callable[[Outcome], None],
     holding: ExitStack,
 ) -> _Ran:
-    executor = IsolatedExecutor(request.jobs, request.timeout)
     outcomes: list[Outcome] = []
     interrupted = False
-    looked: Future[EngineRecord] | None = None
     explained: Explanation | None = None
     try:
         broken = _rehearse(jobs, executor)
@@ -249,12 +269,11 @@ def _run(
         open_folder(request.out)
         _hold(request.out, holding)
         on_start(len(jobs))
-        looked = executor.submit(examine_engine, engine_job) if engine_job.probes else None
         outcomes += [without_verdict(job, broken[job.config.name]) for job in jobs
                      if job.config.name in broken]  # fmt: skip
         fit = [job for job in jobs if job.config.name not in broken]
         fit = [] if request.fail_fast and broken else fit
-        for outcome in run(fit, executor, request.jobs, request.fail_fast):
+        for outcome in run(fit, executor, request.jobs, request.fail_fast, steps):
             outcomes.append(outcome)
             on_outcome(outcome)
         if looked:
@@ -281,6 +300,8 @@ def _explain(
     """
     if label is None:
         return None
+    from harness.explaining import explain
+
     if isinstance(lacks := broken.get(job.config.name), NotSupportedError):
         return Explanation(label, problem=lacks.message)
     future = executor.submit(explain, job, label)

@@ -37,6 +37,13 @@ def among(kind: str, names: Sequence[str]) -> list[str]:
     return [name for name in names if name in known]
 
 
+def load(names: Iterable[str]) -> None:
+    """Import these probes, of whatever kind: a process that is forked now finds them there."""
+    for kind in KINDS:
+        for name in among(kind, tuple(names)):
+            import_module(f"{__name__}.{kind}.{name}")
+
+
 def examine(kind: str, names: Sequence[str], subject: Any) -> Probed:
     """What each of these probes saw of `subject`. One that raises stops none of the others."""
     probed = Probed()

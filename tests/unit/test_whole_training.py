@@ -278,11 +278,17 @@ def test_reach_ends_before_the_block_with_the_first_wrong_step(wrong_step: int, 
     parameter = backend.leaf(rng.standard_normal(5))
     optimizer = backend.namespace.optimizers["SGD"]([parameter], lr=0.1, momentum=0.9)
     recorder = Recorder(backend, [parameter])
+    right = optimizer.step
+
+    def goes_astray() -> None:
+        right()
+        moved = backend.array(parameter).copy()
+        moved[2] += 1e-3
+        backend.set_value(parameter, moved)
+
     for step in range(20):
+        optimizer.step = goes_astray if step == wrong_step else right
         take(backend, optimizer, [parameter], [rng.standard_normal(5)], recorder)
-        if step == wrong_step:
-            recorder.latest[2] += 1e-3
-            backend.set_value(parameter, recorder.latest.copy())
     parts = [recorder.part(i, min(i + size, 20), [0.1] * 20) for i in range(0, 20, size)]
     rule = optimizers.SGD(momentum=0.9)
     assert blocks.reach(parts, rule, None, 0.0) == wrong_step // size * size

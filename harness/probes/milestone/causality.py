@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 from harness.backends.base import EngineTensor
+from harness.datasets.summary import kinds_of
 from harness.measurement import Measurement, NotMeasurableError
 from harness.model import Model
 from harness.probes.comparing import compared, missing
@@ -251,5 +252,5 @@ def _two_sequences(
     if like.dtype.kind == "f":
         one = like + rng.standard_normal(like.shape)
         return one, one + rng.standard_normal(like.shape)
-    known = rng.permutation(np.unique(specimen.examples(SEQUENCES)[0]))
+    known = rng.permutation(kinds_of(specimen.examples(SEQUENCES)[0])[0])
     return np.resize(known, like.shape), np.resize(np.roll(known, 1), like.shape)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, cast
@@ -92,7 +92,7 @@ def trained(specimen: Specimen, config: MilestoneConfig, dataset: Dataset) -> Sh
     recorder = watched.recorded(record)
     rates = declared_rates(config, dataset)
     steps = recorder.steps(rates) if record.steps else _no_steps(specimen, record.labels)
-    return run_of(config, record, batches, steps, watched.starts)
+    return run_of(config, record, batches, steps, watched.moved)
 
 
 def run_of(
@@ -100,11 +100,13 @@ def run_of(
     record: RunRecord,
     batches: list[Batch],
     steps: Steps,
-    starts: Sequence[np.ndarray],
+    moved: Mapping[int, np.ndarray],
 ) -> ShortRun:
     """A training with the steps of it that can be held against anything."""
     usable = _usable(steps, min(len(steps.rates), len(batches)))
-    begun = np.array(starts[: len(usable.gradients)])
+    begun = usable.values[: len(usable.gradients)].copy()
+    for step in range(len(begun)):
+        begun[step] = moved.get(step, begun[step])
     return ShortRun(config, record.labels, batches, record.steps, usable, begun)
 
 
@@ -143,7 +145,8 @@ def copies(backend: Backend, parameters: Sequence[Parameter]) -> list[np.ndarray
 class Watched:
     """A backend that keeps every gradient and every value that the training loop looks at.
 
-    `starts` are the values at every look at the gradients.
+    `moved` are the values at those looks at the gradients, counted from 0, at which they were
+    others than at the last look at values.
     """
 
     def __init__(self, backend: Backend) -> None:
@@ -151,7 +154,7 @@ class Watched:
         self.recorder: Recorder | None = None
         # At the values, at the gradients.
         self.looks = [0, 0]
-        self.starts: list[np.ndarray] = []
+        self.moved: dict[int, np.ndarray] = {}
 
     def __getattr__(self, name: str) -> Any:  # whatever a backend has
         return getattr(self._backend, name)
@@ -169,14 +172,10 @@ class Watched:
         self.looks[1] += 1
         if self.recorder is not None:
             self.recorder.given([self._backend.gradient(each) for each in parameters])
-            self.starts.append(self._start())
+            now = self.recorder.look()
+            if now.tobytes() != self.recorder.latest.tobytes():
+                self.moved[self.looks[1] - 1] = now
         return missing
-
-    def _start(self) -> np.ndarray:
-        """The values now; those of the last look themselves, if they are the same."""
-        assert self.recorder is not None
-        latest, now = self.recorder.latest, self.recorder.look()
-        return latest if now.tobytes() == latest.tobytes() else now
 
     def now(self) -> np.ndarray:
         """The values of all parameters that training looked at."""

@@ -19,6 +19,7 @@ import numpy as np
 from harness.backends.base import Backend, Optimizer, Parameter, Place
 from harness.measurement import Measurement
 from harness.oracles.optimizers import Rule
+from harness.probes.runs.journal import Journal
 
 # A number is stored to half a unit in the last place, and read twice.
 STORED = 2.0
@@ -56,7 +57,12 @@ class Steps:
 
 
 class Recorder:
-    """Writes Steps: `gradients` before each step of an optimizer, `values` before and after."""
+    """Writes Steps: `gradients` before each step of an optimizer, `values` before and after.
+
+    `latest` are the values at the last look.
+    """
+
+    latest: np.ndarray
 
     def __init__(self, backend: Backend, parameters: Sequence[Parameter]) -> None:
         self._backend, self._parameters = backend, list(parameters)
@@ -64,8 +70,9 @@ class Recorder:
         self._dtype = np.result_type(*arrays)
         self._shapes = tuple(array.shape for array in arrays)
         self._size = sum(map(math.prod, self._shapes))
-        self._values, self._gradients = [self.look()], list[np.ndarray]()
+        self._values, self._gradients = Journal(), Journal()
         self._arrived: list[list[bool]] = []
+        self.stepped()
 
     def look(self) -> np.ndarray:
         """All numbers now, end to end."""
@@ -82,17 +89,13 @@ class Recorder:
 
     def stepped(self) -> None:
         """Look at what the step did."""
-        self._values.append(self.look())
+        self.latest = self.look()
+        self._values.append(self.latest)
 
     @property
     def count(self) -> int:
         """How many steps are whole."""
         return min(len(self._gradients), len(self._values) - 1)
-
-    @property
-    def latest(self) -> np.ndarray:
-        """The values at the last look."""
-        return self._values[-1]
 
     def steps(self, rates: Sequence[float]) -> Steps:
         """All that was written."""
@@ -102,8 +105,8 @@ class Recorder:
         """Some of the steps that were written; `rates` are those of all."""
         return Steps(
             self._shapes,
-            np.array(self._values[start : end + 1]),
-            np.array(self._gradients[start:end]),
+            np.array(self._values.read(start, end + 1)),
+            np.array(self._gradients.read(start, end)),
             np.array(self._arrived[start:end]),
             rates[start:end],
         )

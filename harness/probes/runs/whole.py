@@ -48,7 +48,7 @@ class WholeTraining:
         """All of it at once, as short trainings are looked at."""
         steps = self.recorder.steps(self.rates)
         batches = list(self.batches())
-        return run_of(self.specimen.config, self.record, batches, steps, self.kept.starts)
+        return run_of(self.specimen.config, self.record, batches, steps, self.kept.moved)
 
     def reach(self) -> int:
         """How many steps at least follow one right reading of the config."""
