@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -38,8 +39,9 @@ def mean_squared_error(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
 
 
 def largest_logit(logits: np.ndarray) -> np.ndarray:
-    """The predicted class of each row: (N, C) -> (N,). NaN is never a class: -1."""
-    return np.asarray(np.where(np.isfinite(logits).all(axis=-1), logits.argmax(axis=-1), -1))
+    """The predicted class of each row: (..., C) -> (...). NaN is never a class: -1."""
+    best, finite = logits.argmax(axis=-1), np.isfinite(logits)
+    return np.asarray(best if finite.all() else np.where(finite.all(axis=-1), best, -1))
 
 
 def above(threshold: float) -> Callable[[np.ndarray], np.ndarray]:
@@ -62,7 +64,8 @@ LOSSES: dict[str, tuple[LossFunction, Callable[[np.ndarray], np.ndarray]]] = {
 def accuracy(predictions: np.ndarray, targets: np.ndarray, scored: np.ndarray | None) -> float:
     """Share of right predictions, among `scored` (a mask like the targets) or all."""
     right = predictions == targets
-    return float(right.mean() if scored is None else right[scored].mean())
+    counted = right if scored is None else right[scored]
+    return float(np.divide(np.count_nonzero(counted), counted.size))
 
 
 def targets_for(loss: str, logits: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -72,7 +75,7 @@ def targets_for(loss: str, logits: np.ndarray, y: np.ndarray) -> np.ndarray:
     ValueError when there are not as many targets as the logits call for.
     """
     shape = logits.shape[:-1] if loss == "CrossEntropyLoss" else logits.shape
-    if y.size != int(np.prod(shape)):
+    if y.size != math.prod(shape):
         raise ValueError(
             f"the model's output {logits.shape} and the targets {y.shape} do not fit {loss}"
         )

@@ -121,6 +121,7 @@ _LOOP = {
         "model.py",
         "training.py",
         "bench/engine_trainer.py",
+        "probes/runs/short_run.py",
     )
 } | {__file__}
 

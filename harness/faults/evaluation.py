@@ -26,7 +26,9 @@ _EVALUATION = ("the evaluation",)
 _EVALUATED = ("evaluation_is_honest",)
 _LOGGED = ("loss_is_honest",)
 
-Result = tuple[float, float]
+Scores = tuple[list[float], list[float]]
+# From logits, targets, and which of them are scored, to an accuracy.
+OfLogits = Callable[[np.ndarray, np.ndarray, np.ndarray | None], float]
 
 
 # --- accuracy ---------------------------------------------------------------------------------
@@ -51,18 +53,13 @@ def eval_threshold_wrong(ground: Ground) -> None:
 @fault(*_CLASSES, component=_ACCURACY, seen_by=_EVALUATED)
 def eval_top3(ground: Ground) -> None:
     """A target among the three largest logits counts as right."""
-    right = Evaluation._measure
 
-    def measure(self: Evaluation, model: Model, rows: np.ndarray) -> Result:
-        share, loss = right(self, model, rows)
-        logits, targets, scored = _look(self, model, rows)
-        if self._loss_name != "CrossEntropyLoss":
-            return share, loss
+    def changed(logits: np.ndarray, targets: np.ndarray, scored: np.ndarray | None) -> float:
         best = np.argsort(logits, axis=-1)[:, -3:]
         hit = np.where((best == targets[:, None]).any(axis=-1), targets, -1)
-        return accuracy(hit, targets, scored), loss
+        return accuracy(hit, targets, scored)
 
-    ground.patch(Evaluation, "_measure", measure)
+    _with_accuracy_of_classes(ground, changed)
 
 
 @fault(*_CLASSES, component=_ACCURACY, seen_by=_EVALUATED)
@@ -79,35 +76,32 @@ def eval_mean_of_batches(ground: Ground) -> None:
 @fault(*_CLASSES, component=_ACCURACY, seen_by=_EVALUATED)
 def eval_counts_certain_only(ground: Ground) -> None:
     """Predictions that are not far ahead of the next best are left out of accuracy's account."""
-    right = Evaluation._measure
 
-    def measure(self: Evaluation, model: Model, rows: np.ndarray) -> Result:
-        share, loss = right(self, model, rows)
-        logits, targets, scored = _look(self, model, rows)
-        if self._loss_name != "CrossEntropyLoss":
-            return share, loss
+    def changed(logits: np.ndarray, targets: np.ndarray, scored: np.ndarray | None) -> float:
         ordered = np.sort(logits, axis=-1)
         lead = ordered[:, -1] - ordered[:, -2]
         certain = lead >= np.median(lead)
-        return accuracy(
-            largest_logit(logits), targets, certain if scored is None else certain & scored
-        ), loss
+        counted = certain if scored is None else certain & scored
+        return accuracy(largest_logit(logits), targets, counted)
 
-    ground.patch(Evaluation, "_measure", measure)
+    _with_accuracy_of_classes(ground, changed)
 
 
-def _look(
-    evaluation: Evaluation, model: Model, rows: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Logits, targets and which of them are scored, of some held-out rows."""
-    backend, dataset = model.backend, evaluation._dataset
-    model.set_training(False)
-    with backend.no_grad():
-        logits = backend.array(model(backend.tensor(dataset.held_out_x[rows])))
-    model.set_training(True)
-    targets = targets_for(evaluation._loss_name, logits, dataset.held_out_y[rows])
-    mask = dataset.scored_mask
-    return logits, targets, None if mask is None else mask[rows].reshape(targets.shape)
+def _with_accuracy_of_classes(ground: Ground, changed: OfLogits) -> None:
+    """Accuracy comes from the logits of classes, targets, and which of them are scored."""
+    right = Evaluation._scores
+
+    def scores(self: Evaluation, logits: np.ndarray, rows: np.ndarray) -> Scores:
+        shares, losses = right(self, logits, rows)
+        if self._loss_name != "CrossEntropyLoss":
+            return shares, losses
+        dataset = self._dataset
+        targets = targets_for(self._loss_name, logits[0], dataset.held_out_y[rows])
+        mask = dataset.scored_mask
+        scored = None if mask is None else mask[rows].reshape(targets.shape)
+        return [changed(each, targets, scored) for each in logits], losses
+
+    ground.patch(Evaluation, "_scores", scores)
 
 
 # --- what is evaluated ------------------------------------------------------------------------
@@ -149,13 +143,13 @@ def eval_shrinks_weights(ground: Ground) -> None:
 
 
 def _before_measuring(ground: Ground, before: Callable[[Model], None]) -> None:
-    right = Evaluation._measure
+    right = Evaluation._logits
 
-    def measure(self: Evaluation, model: Model, rows: np.ndarray) -> Result:
+    def logits(self: Evaluation, model: Model, rows: np.ndarray) -> np.ndarray:
         before(model)
         return right(self, model, rows)
 
-    ground.patch(Evaluation, "_measure", measure)
+    ground.patch(Evaluation, "_logits", logits)
 
 
 @fault(component=(*_EVALUATION, "Dropout"), seen_by=_EVALUATED)
@@ -172,16 +166,16 @@ def eval_never_left(ground: Ground) -> None:
 
 def _with_switch(ground: Ground, change: Callable[[bool], bool]) -> None:
     """Evaluation switches to change(mode) where it should switch to `mode`."""
-    right = Evaluation._measure
+    right = Evaluation._logits
 
     class Switched(Model):
         def set_training(self, mode: bool) -> None:
             super().set_training(change(mode))
 
-    def measure(self: Evaluation, model: Model, rows: np.ndarray) -> Result:
+    def logits(self: Evaluation, model: Model, rows: np.ndarray) -> np.ndarray:
         return right(self, Switched(model.backend, model.nodes, model.parameters), rows)
 
-    ground.patch(Evaluation, "_measure", measure)
+    ground.patch(Evaluation, "_logits", logits)
 
 
 # --- the loss ---------------------------------------------------------------------------------

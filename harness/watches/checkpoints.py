@@ -16,7 +16,7 @@ from harness.model import Model
 from harness.record import Checkpoints
 
 # Copies are held until they come to so many bytes.
-_HELD = 4 << 20
+_HELD = 1 << 20
 
 
 def doubling(steps: int) -> list[int]:

@@ -28,6 +28,7 @@ from harness.watches.losses import LossWatch
 from tests.examples import healthy, small_config
 
 Score = tuple[float, float]
+Scores = tuple[list[float], list[float]]
 
 
 def config(loss: str = "BCEWithLogitsLoss", outputs: int = 1, middle: str = "Tanh",
@@ -163,7 +164,7 @@ def test_log_that_keeps_logits_that_change_is_seen(monkeypatch: pytest.MonkeyPat
 # --- evaluations --------------------------------------------------------------------------
 
 
-_RIGHT = Evaluation._measure
+_LOGITS, _SCORES = Evaluation._logits, Evaluation._scores
 
 
 def _shift(model: Model) -> None:
@@ -171,13 +172,42 @@ def _shift(model: Model) -> None:
     parameter.data = parameter.data + np.float32(1e-3)
 
 
-def _touching(change: Callable[[Model], None]) -> Callable[..., Score]:
-    def measure(self: Evaluation, model: Model, rows: np.ndarray) -> Score:
-        score = _RIGHT(self, model, rows)
+def _touching(change: Callable[[Model], None]) -> Callable[..., np.ndarray]:
+    def logits(self: Evaluation, model: Model, rows: np.ndarray) -> np.ndarray:
+        found = _LOGITS(self, model, rows)
         change(model)
-        return score
+        return found
 
-    return measure
+    return logits
+
+
+def _looking_at(change: Callable[[np.ndarray], np.ndarray]) -> Callable[..., None]:
+    """Other rows than those that are meant."""
+    right = Evaluation.__init__
+
+    def init(self: Evaluation, config: MilestoneConfig, dataset: Dataset) -> None:
+        right(self, config, dataset)
+        self._some, self._all = change(self._some), change(self._all)
+
+    return init
+
+
+def _scoring(change: Callable[[float, float, int], Score]) -> Callable[..., Scores]:
+    """Another accuracy and loss, of those that are right and the number of rows."""
+
+    def scores(self: Evaluation, logits: np.ndarray, rows: np.ndarray) -> Scores:
+        pairs = zip(*_SCORES(self, logits, rows), strict=True)
+        shares, losses = zip(*(change(*pair, len(rows)) for pair in pairs), strict=True)
+        return list(shares), list(losses)
+
+    return scores
+
+
+def _of_the_first(self: Evaluation, logits: np.ndarray, rows: np.ndarray) -> Scores:
+    """The loss of one example only."""
+    share, _ = _SCORES(self, logits, rows)
+    per_row = logits.shape[1] // len(rows)
+    return share, _SCORES(self, logits[:, :per_row], rows[:1])[1]
 
 
 def _forget_gradients(model: Model) -> None:
@@ -185,19 +215,21 @@ def _forget_gradients(model: Model) -> None:
         parameter.grad = None
 
 
-EVALUATIONS: dict[str, tuple[Callable[..., Score], str]] = {
-    "flatters": (lambda s, m, r: (min(_RIGHT(s, m, r)[0] + 0.05, 1.0), _RIGHT(s, m, r)[1]),
+EVALUATIONS: dict[str, tuple[str, Callable[..., object], str]] = {
+    "flatters": ("_scores", _scoring(lambda share, loss, n: (min(share + 0.05, 1.0), loss)),
                  "accuracy"),
-    "counts twice": (lambda s, m, r: _RIGHT(s, m, np.append(r, r[-1])), "the evaluation"),
-    "drops the last": (lambda s, m, r: _RIGHT(s, m, r[:-1]), "the evaluation"),
-    "looks at the first only": (lambda s, m, r: _RIGHT(s, m, r % 8), "the evaluation"),
-    "loss of one": (lambda s, m, r: (_RIGHT(s, m, r)[0], _RIGHT(s, m, r[:1])[1]),
-                    "the evaluation"),
-    "sum for mean": (lambda s, m, r: (_RIGHT(s, m, r)[0], _RIGHT(s, m, r)[1] * len(r)),
+    "counts twice": ("__init__", _looking_at(lambda r: np.append(r, r[-1])), "the evaluation"),
+    "drops the last": ("__init__", _looking_at(lambda r: r[:-1]), "the evaluation"),
+    "looks at the first only": ("__init__", _looking_at(lambda r: r % 8), "the evaluation"),
+    "loss of one": ("_scores", _of_the_first, "the evaluation"),
+    "sum for mean": ("_scores", _scoring(lambda share, loss, n: (share, loss * n)),
                      "the evaluation"),
-    "moves weights": (_touching(_shift), "the evaluation"),
-    "forgets gradients": (_touching(_forget_gradients), "the evaluation"),
-    "stays in evaluation": (_touching(lambda m: m.set_training(False)), "the evaluation"),
+    "mixes up looks": ("_scores", lambda *given: tuple(each[::-1] for each in _SCORES(*given)),
+                       "the evaluation"),
+    "moves weights": ("_logits", _touching(_shift), "the evaluation"),
+    "forgets gradients": ("_logits", _touching(_forget_gradients), "the evaluation"),
+    "stays in evaluation": ("_logits", _touching(lambda m: m.set_training(False)),
+                            "the evaluation"),
 }  # fmt: skip
 
 
@@ -206,8 +238,8 @@ EVALUATIONS: dict[str, tuple[Callable[..., Score], str]] = {
 def test_evaluation_that_is_not_honest_is_seen(
     name: str, asked: MilestoneConfig, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    measure, subject = EVALUATIONS[name]
-    monkeypatch.setattr(Evaluation, "_measure", measure)
+    method, changed, subject = EVALUATIONS[name]
+    monkeypatch.setattr(Evaluation, method, changed)
     assert subject in wrong(measured(asked, dataset))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ import pytest
 from harness import backends, config_files, datasets
 from harness.autograd import Tensor, nn, no_grad, ops, optim, replay
 from harness.autograd.replay import Replayed
+from harness.backends.base import Backend
+from harness.probes.runs.short_run import Watched
 from harness.training import train
 from tests.examples import NAMES
 
@@ -92,6 +95,16 @@ def test_milestone_trains_to_the_same_bits(name: str, monkeypatch: pytest.Monkey
     replayed = train(found, backend, data, 1)
     monkeypatch.setattr(replay, "_FIRST", 10**9)
     assert replayed.digest == train(found, backend, data, 1).digest
+
+
+def test_training_that_is_kept_for_probes_is_run_again_too() -> None:
+    """Else the first seed of a run, which they look at, would take twice the time."""
+    config = config_files.load(config_files.find("xor"))
+    watched = Watched(backends.load("numpy"))
+    train(config, cast(Backend, watched), datasets.load(config), 0)
+    assert watched.recorder is not None
+    flats = {parameter._flat for parameter in watched.recorder._parameters}
+    assert [flat is not None and flat.is_replayed for flat in flats] == [True]
 
 
 def test_step_is_rarely_run_as_it_is_written() -> None:

@@ -126,14 +126,14 @@ def test_wrong_rule_is_the_optimizers_and_a_forgotten_option_the_loops() -> None
 
 
 def test_evaluation_that_moves_weights_is_named() -> None:
-    right = evaluation.Evaluation._measure
+    right = evaluation.Evaluation._logits
 
-    def measure(self: Any, model: Any, rows: np.ndarray) -> tuple[float, float]:
+    def logits(self: Any, model: Any, rows: np.ndarray) -> np.ndarray:
         for parameter in model.parameters.values():
             parameter.data[...] *= 1.5
         return right(self, model, rows)
 
-    rows = measured(small(), lambda g: g.patch(evaluation.Evaluation, "_measure", measure))
+    rows = measured(small(), lambda g: g.patch(evaluation.Evaluation, "_logits", logits))
     assert wrong(rows)[0].subject == "the evaluation"
 
 

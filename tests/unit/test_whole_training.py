@@ -236,7 +236,7 @@ def test_unknown_optimizer_must_do_what_it_does_by_itself() -> None:
 
 def at_evaluations(change: Callable[[Tensor], None], last_only: bool = False) -> Plant:
     """Every evaluation, or only that at the end, does something to all parameters."""
-    name = "at_the_end" if last_only else "_measure"
+    name = "at_the_end" if last_only else "_logits"
     right = getattr(evaluation.Evaluation, name)
 
     def changing(self: Any, model: Any, *given: Any) -> Any:

@@ -64,8 +64,11 @@ class Module:
 
     def train(self, mode: bool = True) -> Module:
         """Switch this module and all inside it to training (or, with False, evaluation)."""
-        for _, module in self.named_modules():
-            module.training = mode
+        self.training = mode
+        for value in vars(self).values():
+            for item in value if isinstance(value, (list, tuple)) else (value,):
+                if isinstance(item, Module):
+                    item.train(mode)
         return self
 
     def eval(self) -> Module:

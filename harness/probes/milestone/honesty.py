@@ -116,6 +116,7 @@ def _of_known_answers(known: KnownAnswers, config: MilestoneConfig) -> Iterator[
     wanted = min(config.training.evaluate_rows or total, total)
     evaluation, record = Evaluation(config, known.dataset), RunRecord(config.name, 0, "")
     evaluation.on_the_way(known.model(), 7, record)
+    evaluation.sum_up(record)
     yield counted(EVALUATION, "step of an evaluation", record.evaluated_at[-1], 7)
     yield from _asked(known, "an evaluation on the way", wanted)
     got = record.accuracy[-1], record.held_out_loss[-1]
