@@ -236,6 +236,11 @@ class _Shallow(nn.Sequential):
         for position, layer in enumerate(self.layers):
             yield f"{prefix}{position}.", layer
 
+    def train(self, mode: bool = True) -> nn.Module:
+        for _, module in self.named_modules():
+            module.training = mode
+        return self
+
 
 def test_container_that_looks_into_no_other_is_seen() -> None:
     layers: dict[str, Any] = {"Dropout": nn.Dropout, "Linear": nn.Linear, "Sequential": _Shallow}
