@@ -111,8 +111,9 @@ def adam_state_fp16(ground: Ground) -> None:
 
     def update(self: Adam, data: Array, grad: Array, moments: Moments, count: int) -> None:
         right(self, data, grad, moments, count)
-        for moment in moments:
-            moment[...] = moment.astype(np.float16)
+        with np.errstate(over="ignore"):
+            for moment in moments:
+                moment[...] = moment.astype(np.float16)
 
     ground.patch(Adam, "_update", update)
 
