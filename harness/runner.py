@@ -10,9 +10,11 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
+from importlib import import_module
 from typing import cast
 
 from harness import backends, datasets, on_record
+from harness.arguments import accepts
 from harness.backends.base import Backend
 from harness.checks import judge, only_by_probes, probes_for
 from harness.config import MilestoneConfig
@@ -120,6 +122,17 @@ def _is_right(config: MilestoneConfig) -> bool:
     except (ConfigError, NotSupportedError):
         return False
     return True
+
+
+def get_ready(backend: str, names: Sequence[str]) -> None:
+    """Find out what all jobs with these probes would: a process that is forked now knows it."""
+    from harness import probes
+
+    for module in ("faults", "probes.runs.whole", "probes.trials.layers"):
+        import_module(f"harness.{module}")
+    probes.load(names)
+    for factory in backends.load(backend).namespace.layers.values():
+        accepts(factory, "rng")
 
 
 def execute(job: Job) -> RunRecord:

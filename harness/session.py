@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from harness import backends, config_files, probes
+from harness import backends, config_files
 from harness.atomic_files import held
 from harness.backends.base import Backend, shown_path
 from harness.checks import chosen, judge_engine, probes_for
@@ -36,6 +36,7 @@ from harness.runner import (
     Job,
     Outcome,
     examine_engine,
+    get_ready,
     in_order,
     plan,
     rehearse,
@@ -103,7 +104,7 @@ def run_session(
                 "A tensor has one path: harness run NAME --explain LABEL.",
             )
         jobs = plan(configs, request.seeds, request.backend, names, request.checkpoints)
-        executor.share(probes.load, jobs[0].probes)
+        executor.share(get_ready, request.backend, jobs[0].probes)
         known = executor.share(_load_data, configs).result()
         if isinstance(known, ConfigError):
             raise known
@@ -119,7 +120,7 @@ def _look(executor: IsolatedExecutor, job: EngineJob) -> Future[EngineRecord] | 
     """The look at an engine, when anything about it is asked."""
     if not job.probes:
         return None
-    executor.share(probes.load, job.probes)
+    executor.share(get_ready, job.backend, job.probes)
     return executor.submit(examine_engine, job)
 
 
