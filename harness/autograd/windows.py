@@ -56,6 +56,11 @@ class Windows:
         """Whether a number of the image may stand in several windows."""
         return self.stride[0] < self.kernel[0] or self.stride[1] < self.kernel[1]
 
+    def tile(self, padded: tuple[int, ...]) -> bool:
+        """Whether every number of padded images, (..., H, W), stands in just one window."""
+        covered = tuple(count * size for count, size in zip(self.out, self.kernel, strict=True))
+        return self.stride == self.kernel and covered == padded[-2:]
+
     def pad(self, x: np.ndarray, value: float = 0.0) -> np.ndarray:
         """`x` with a border of `value` around its last two axes; `x` itself without padding."""
         if self.padding == (0, 0):

@@ -48,20 +48,30 @@ def _by_rows(matrix: np.ndarray, columns: np.ndarray) -> np.ndarray:
 
 def _images(columns: np.ndarray, shape: tuple[int, ...], windows: Windows) -> np.ndarray:
     """The way back: add every column up where it was taken from, giving (N, C, H, W)."""
-    count, channels, _, width = shape
+    count, channels, height, width = shape
     places = columns.reshape(channels, *windows.kernel, *windows.out, count)
+    (top, left), (high, wide) = windows.padding, windows.kernel
     # First along the rows of windows, for all rows at once; then these across.
-    wide = (channels, windows.kernel[0], windows.out[0], width + 2 * windows.padding[1], count)
-    rows = np.zeros_like(columns, shape=wide, order="C")
-    for j in range(windows.kernel[1]):
-        end = j + windows.stride[1] * (windows.out[1] - 1) + 1
-        rows[:, :, :, j : end : windows.stride[1]] += places[:, :, j]
-    images = windows.blank(columns, shape, 0.0)
-    across = images.transpose(1, 2, 3, 0)
-    for i in range(windows.kernel[0]):
-        end = i + windows.stride[0] * (windows.out[0] - 1) + 1
-        across[:, i : end : windows.stride[0]] += rows[:, i]
-    return windows.crop(images)
+    rows = _laid_over(
+        [places[:, :, j] for j in range(wide)], 3, width + 2 * left, windows.stride[1]
+    )
+    images = _laid_over([rows[:, i] for i in range(high)], 1, height + 2 * top, windows.stride[0])
+    return windows.crop(images.transpose(3, 0, 1, 2))
+
+
+def _laid_over(parts: list[np.ndarray], axis: int, length: int, stride: int) -> np.ndarray:
+    """The sum of parts, each put one further along an axis of that length, in steps of a stride."""
+    first, count = parts[0], parts[0].shape[axis]
+    before = (slice(None),) * axis
+    total = np.empty_like(first, shape=(*first.shape[:axis], length, *first.shape[axis + 1 :]),
+                          order="C")  # fmt: skip
+    # What the first part covers needs no zeros to be added to.
+    total[(*before, slice(count if stride == 1 else 0, None))] = 0.0
+    total[(*before, slice(0, stride * (count - 1) + 1, stride))] = first
+    for j, part in enumerate(parts[1:], 1):
+        place = total[(*before, slice(j, j + stride * (count - 1) + 1, stride))]
+        place += part
+    return total
 
 
 class Conv2dBackward(Function):
