@@ -19,7 +19,9 @@ from harness.errors import (
     BackendError,
     ConfigError,
     HarnessError,
+    JobCrashedError,
     JobError,
+    JobTimeoutError,
     NotSupportedError,
     OutputError,
     Problem,
@@ -105,9 +107,7 @@ def run_session(
             )
         jobs = plan(configs, request.seeds, request.backend, names, request.checkpoints)
         executor.share(get_ready, request.backend, jobs[0].probes)
-        known = executor.share(_load_data, configs).result()
-        if isinstance(known, ConfigError):
-            raise known
+        known = _known(executor.share(_load_data, configs), configs, request.timeout)
         steps = {name: each.steps for name, each in known.items()}
         ran = _run(jobs, looked, request, executor, steps, on_start, on_outcome, holding)
         data = {name: each.digest for name, each in known.items()}
@@ -210,6 +210,26 @@ def _load_all(
         if found.count(name) > 1:
             raise UsageError(f"two of the configs are named '{name}'", "Rename one of them.")
     return list(configs.values())
+
+
+def _known(
+    loading: Future[dict[str, Facts] | ConfigError],
+    configs: Sequence[MilestoneConfig],
+    timeout: float | None,
+) -> dict[str, Facts]:
+    """What is known of the data, once they are there; raises ConfigError or JobError."""
+    recipes = ", ".join(dict.fromkeys(f"'{each.data.recipe}'" for each in configs))
+    try:
+        known = loading.result(timeout)
+    except TimeoutError:
+        message = f"the data are not there after {timeout:g} s: recipe {recipes}"
+        raise JobTimeoutError(message, "Look at the recipe, or raise --timeout.") from None
+    except JobError as error:
+        message = f"the data could not be loaded, recipe {recipes}: {error.message}"
+        raise JobCrashedError(message, "Look at the recipe.") from error
+    if isinstance(known, ConfigError):
+        raise known
+    return known
 
 
 def _load_data(configs: Sequence[MilestoneConfig]) -> dict[str, Facts] | ConfigError:

@@ -11,13 +11,15 @@ from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
+from traceback import extract_tb
 
 import numpy as np
 
 from harness.arguments import accepts, as_tuples
 from harness.config import MilestoneConfig
 from harness.datasets.base import Dataset
-from harness.errors import DataError, UsageError, did_you_mean
+from harness.errors import DataError, HarnessError, UsageError, did_you_mean
+from harness.raised import told
 
 Recipe = Callable[..., Dataset]
 _NOT_RECIPES = ("base", "files", "summary")
@@ -55,8 +57,14 @@ def _load(name: str, arguments: tuple[tuple[str, object], ...], folder: Path) ->
         given["folder"] = folder
     try:
         return function(**given)
+    except HarnessError:
+        raise
     except (MemoryError, OverflowError) as error:
         raise DataError(f"the data of recipe '{name}' do not fit into memory: {error}") from error
+    except Exception as error:  # a recipe may be anybody's
+        line = extract_tb(error.__traceback__)[-1]
+        place = f"{Path(line.filename).name}:{line.lineno}"
+        raise DataError(f"recipe '{name}' raised {told(error)} ({place})") from error
 
 
 def _require_usable(dataset: Dataset, config: MilestoneConfig) -> None:

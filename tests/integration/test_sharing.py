@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -14,7 +15,13 @@ import pytest
 from harness import datasets, probes
 from harness.config_files import load
 from harness.datasets.base import Dataset
-from harness.errors import ConfigError, JobCrashedError, JobKilledError
+from harness.errors import (
+    ConfigError,
+    HarnessError,
+    JobCrashedError,
+    JobKilledError,
+    JobTimeoutError,
+)
 from harness.executors import IsolatedExecutor
 from harness.runner import plan, run
 from harness.session import Request, run_session
@@ -87,6 +94,46 @@ def test_data_that_do_not_fit_are_refused_before_anything_is_written(tmp_path: P
     file = small_file(tmp_path, ("outputs: [0, 0, 0, 1]", "outputs: [0, 0, 1]"))
     with pytest.raises(ConfigError, match=r"small\.yaml:9:.*4 inputs.*3 outputs"):
         run_session(Request([str(file)], tmp_path / "out", range(1), jobs=1))
+    assert not (tmp_path / "out").exists()
+
+
+def loops(**_: object) -> Dataset:
+    while True:
+        signal.pause()
+
+
+def raises(**_: object) -> Dataset:
+    raise KeyError("oops")
+
+
+def exits(**_: object) -> Dataset:
+    os._exit(3)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "kind", "said"),
+    [
+        (loops, JobTimeoutError, "the data are not there after 2 s: recipe 'truth_table'"),
+        (
+            raises,
+            ConfigError,
+            r"small\.yaml:\d+:\d+: data: recipe 'truth_table' raised KeyError: 'oops'",
+        ),
+        (exits, JobCrashedError, "the data could not be loaded, recipe 'truth_table': "),
+    ],
+)
+def test_recipe_that_fails_is_a_sentence_with_its_name(
+    recipe: Callable[..., Dataset],
+    kind: type[HarnessError],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("harness.datasets.truth_table.truth_table", recipe)
+    # With other numbers than any before, whose data would be remembered.
+    file = small_file(tmp_path, ("outputs: [0, 0, 0, 1]", "outputs: [0, 1, 0, 0]"))
+    with pytest.raises(kind, match=said):
+        run_session(Request([str(file)], tmp_path / "out", range(1), jobs=1, timeout=2.0))
     assert not (tmp_path / "out").exists()
 
 
