@@ -303,6 +303,7 @@ def _run(
         with suppress(ValueError):  # only the main thread may say so
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one must not lose the results
         interrupted = True
+        looked = looked if looked and looked.done() else None
     finally:
         executor.shutdown(cancel_futures=True)
     why_not = "interrupted" if interrupted else "stopped after the first failure (--fail-fast)"
