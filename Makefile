@@ -23,7 +23,7 @@ run: .venv/.ready
 	$(BIN)/harness run $(or $(ARGS),--all)
 
 test: .venv/.ready
-	$(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile $(ARGS)
+	$(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: .venv/.ready
 	$(BIN)/ruff check .
