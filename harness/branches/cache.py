@@ -21,9 +21,10 @@ from time import time
 from typing import Any
 
 from harness.branches.runs import Ran
+from harness.comparing.curves_file import read_curves
 from harness.errors import ScorecardError
 from harness.provenance import gather
-from harness.scorecard import CURVES_NAME, FILE_NAME, load, load_curves
+from harness.scorecard import CURVES_NAME, FILE_NAME, load
 
 MOST_ENTRIES = 200
 _ENTRY = "entry.json"
@@ -149,7 +150,8 @@ def _read(entry: Path, key: Key) -> Kept | None:
             return None
         if said["files"] != _checksums(entry):
             return None
-        kept = Kept(Ran(load(entry), load_curves(entry)), bool(said["is_steady"]))
+        scorecard = load(entry)
+        kept = Kept(Ran(scorecard, read_curves(entry, scorecard)), bool(said["is_steady"]))
         provenance = kept.ran.scorecard.provenance
         if provenance.configs[key.milestone] != said["config"]:
             return None

@@ -14,8 +14,9 @@ import numpy as np
 
 from harness.branches.targets import Word
 from harness.branches.workshop import Workshop
+from harness.comparing.curves_file import read_curves
 from harness.errors import ScorecardError
-from harness.scorecard import FILE_NAME, Scorecard, load, load_curves
+from harness.scorecard import FILE_NAME, Scorecard, load
 
 # Seconds that code may need until its imports are done and its first training begins.
 PATIENCE = 60.0
@@ -228,7 +229,8 @@ def _read(out: Path, root: Path) -> Ran | Failure:
     try:
         text = file.read_text(encoding="utf-8")
         file.write_text(text.replace(json.dumps(f"{root}/")[1:-1], ""), encoding="utf-8")
-        return Ran(load(out), load_curves(out), out)
+        scorecard = load(out)
+        return Ran(scorecard, read_curves(out, scorecard), out)
     except (OSError, UnicodeError) as error:
         return Failure(f"left results that cannot be read: {error}")
     except ScorecardError as error:

@@ -8,10 +8,11 @@ import numpy as np
 
 from harness.branches.runs import Ran
 from harness.branches.targets import Target
+from harness.comparing.curves_file import read_curves
 from harness.comparing.side import Side
 from harness.comparison import Source
 from harness.provenance import Provenance
-from harness.scorecard import EngineResult, Scorecard, load, load_curves, overall
+from harness.scorecard import EngineResult, Scorecard, load, overall
 
 Curves = Mapping[str, np.ndarray]
 
@@ -38,7 +39,7 @@ def recorded(target: Target, names: Sequence[str]) -> Side:
     scorecard = load(target.path)
     kept = [result for result in scorecard.results if result.milestone in names]
     scorecard = scorecard.model_copy(update={"results": kept})
-    return Side(source_of(target, scorecard), scorecard, load_curves(target.path))
+    return Side(source_of(target, scorecard), scorecard, read_curves(target.path, scorecard))
 
 
 def without(side: Side, names: Iterable[str]) -> Side:

@@ -13,6 +13,7 @@ from harness.branches.repository import Repository
 from harness.branches.runs import PATIENCE, Code, Failure, Order, Ran, run_together
 from harness.branches.targets import Target, Word
 from harness.branches.workshop import Workshop
+from harness.scorecard import Result
 
 # Quick, and no probe before the first step.
 _ONE_CHECK = "gradients_arrive"
@@ -161,12 +162,12 @@ class Trainings:
         return ran
 
     def _run_again(self) -> None:
-        """The first seed of everything new, once more, one run a side."""
+        """The first seed that ended of everything new, once more, one run a side."""
         by_seed: dict[int, dict[Word, list[str]]] = {}
         for side, new in self._new.items():
             for name, ran in new.items():
-                first = ran.scorecard.results[0].seed
-                by_seed.setdefault(first, {}).setdefault(side, []).append(name)
+                for first in _ended(ran)[:1]:
+                    by_seed.setdefault(first.seed, {}).setdefault(side, []).append(name)
         for seed, names in by_seed.items():
             for group in _alike(names):
                 sides = {side: range(seed, seed + 1) for side in group}
@@ -175,10 +176,16 @@ class Trainings:
                     self._hold_against(side, ran)
 
     def _hold_against(self, side: Word, again: Ran) -> None:
+        """Other bits are unsteady; none, of what was killed, tell nothing and are not kept."""
         for result in again.scorecard.results:
-            first = self._new[side][result.milestone].scorecard.results[0]
-            if first.digest != result.digest:
-                self.unsteady[side].add(result.milestone)
+            name = result.milestone
+            first = _ended(self._new[side][name])[0]
+            if not result.digest:
+                del self._new[side][name]
+                why = "; ".join(verdict.reason for verdict in result.verdicts)
+                self.notes.append(f"{name}: not known whether the {side} repeats itself: {why}")
+            elif first.digest != result.digest:
+                self.unsteady[side].add(name)
 
     def _key(
         self,
@@ -207,6 +214,11 @@ class Trainings:
         if target.kind != "working tree" or repository is None:
             return True
         return repository.is_clean() and repository.commit_of("HEAD") == target.commit
+
+
+def _ended(ran: Ran) -> list[Result]:
+    """The results of trainings that came to their end: what was killed has no bits to compare."""
+    return [result for result in ran.scorecard.results if result.digest]
 
 
 def _alike(names: Mapping[Word, list[str]]) -> list[list[Word]]:

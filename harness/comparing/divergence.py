@@ -99,6 +99,7 @@ def _trajectory(side: Side, result: Result) -> Trajectory:
         labels=tuple(row.label for row in result.parameters),
         layers=tuple(result.layers),
         dtype=result.dtype,
+        digest=result.digest,
         checkpoints=Checkpoints(**kept) if len(kept) == len(arrays) else None,
         loss=side.curve(name, seed, "loss"),
         gradient_norm=side.curve(name, seed, "gradient_norm"),

@@ -141,6 +141,32 @@ def test_checksums_of_another_kind_are_not_compared() -> None:
     assert found(base, replace(base, curves=older)).level == "IDENTICAL"
 
 
+def recounted(one: Side) -> Side:
+    """The side as a harness would leave it that makes its checksums another way."""
+    new = {key: array + np.uint64(1) for key, array in one.curves.items() if key.endswith("_crc")}
+    assert {key.rsplit("/", 1)[-1] for key in new} >= {"batch_crc", "start_crc", "gradient_crc"}
+    return replace(one, curves={**one.curves, **new})
+
+
+def test_equal_digests_are_believed_before_checksums_that_are_made_otherwise() -> None:
+    told = found(recounted(side()))
+    assert (told.level, told.step) == ("IDENTICAL", None)
+    assert divergence.stream(told) == "identical"
+
+
+def test_checksums_of_batches_are_believed_where_digests_differ_too() -> None:
+    told = found(turned(recounted(side())))
+    assert (told.level, told.phase, told.step) == ("CHANGED", "batch", 0)
+    assert divergence.stream(told) == "other"
+
+
+def test_gradient_that_turns_is_told_though_the_digests_are_equal() -> None:
+    """It need not reach what is learned: a digest does not hold gradients."""
+    head = with_curve(recounted(side()), "0/checkpoints/gradient_sketch", lambda array: -array)
+    told = found(head)
+    assert (told.level, told.phase, told.step) == ("CHANGED", "gradient", 0)
+
+
 def test_without_any_curve_other_digests_are_unknown_and_equal_ones_identical() -> None:
     bare = without(side(), "/")
     assert found(bare, bare).level == "IDENTICAL"
