@@ -10,9 +10,12 @@ from typing import Any
 from pydantic_core import from_json
 
 from harness.atomic_files import write_text
+from harness.errors import DataError
 from harness.resources import root
 
 SCHEMA = "harness.calibration/2"
+
+_HINT = "Get it back from git or install the package again; `harness calibrate` measures a new one."
 
 # Plain JSON: a calibration is written once and read by people, checks, reports and tests.
 Json = dict[str, Any]
@@ -40,7 +43,10 @@ def _text(value: Any, indent: str = "") -> str:  # `Any`: whatever JSON can hold
 
 
 def load(name: str) -> Json | None:
-    """The calibration on record for a milestone; None when there is none."""
+    """The calibration on record for a milestone; None when there is none.
+
+    Raises DataError when the file is there and holds no calibration.
+    """
     return _load(file_for(name))
 
 
@@ -48,5 +54,12 @@ def load(name: str) -> Json | None:
 def _load(file: Path) -> Json | None:
     if not file.exists():
         return None
-    found: Json = from_json(file.read_bytes())  # four times as fast as json.loads
+    try:
+        found = from_json(file.read_bytes())  # four times as fast as json.loads
+    except OSError as error:
+        raise DataError(f"{file} cannot be read: {error.strerror}", _HINT) from error
+    except ValueError as error:
+        raise DataError(f"{file} is not JSON: {error}", _HINT) from error
+    if not isinstance(found, dict):
+        raise DataError(f"{file} is no calibration: it is not a JSON object", _HINT)
     return found

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from harness import on_record
 from harness.config_files import milestone_files
+from harness.errors import DataError
 
 CALIBRATION = {
     "schema": on_record.SCHEMA,
@@ -51,6 +52,41 @@ def test_whatever_json_holds_is_read_back(
     file = tmp_path_factory.mktemp("record") / "calibration.json"
     on_record.save({"value": value}, file)
     assert on_record._load(file) == {"value": value}
+
+
+@pytest.mark.parametrize(
+    ("kept", "sentence"),
+    [
+        (b'{"schema": "harness.cal', " is not JSON: "),
+        (b'{"schema": "two\nlines"}', " is not JSON: control character"),
+        (b"\xff\xfe", " is not JSON: "),
+        (b"", " is not JSON: "),
+        (b"[1, 2]", " is no calibration: it is not a JSON object"),
+        (b"null", " is no calibration: it is not a JSON object"),
+    ],
+)
+def test_damaged_calibration_is_a_sentence_that_names_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: bytes, sentence: str
+) -> None:
+    monkeypatch.setattr(on_record, "root", lambda name: tmp_path / name)
+    file = on_record.file_for("small")
+    file.parent.mkdir(parents=True)
+    file.write_bytes(kept)
+    with pytest.raises(DataError) as caught:
+        on_record.load("small")
+    assert str(caught.value).startswith(f"{file}{sentence}")
+    assert "`harness calibrate` measures a new one" in caught.value.hint
+
+
+def test_calibration_that_is_a_folder_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(on_record, "root", lambda name: tmp_path / name)
+    file = on_record.file_for("small")
+    file.mkdir(parents=True)
+    with pytest.raises(DataError) as caught:
+        on_record.load("small")
+    assert str(caught.value) == f"{file} cannot be read: Is a directory"
 
 
 @pytest.mark.parametrize("name", milestone_files())
