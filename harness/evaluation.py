@@ -11,7 +11,7 @@ from harness.model import Model
 from harness.record import RunRecord
 
 # So many examples at most go through the model at once: more would only take more memory.
-_AT_ONCE = 512
+AT_ONCE = 512
 # Logits of evaluations on the way are judged together, which is cheaper, until they are so many.
 _HELD = 1 << 16
 
@@ -59,7 +59,7 @@ class Evaluation:
 
     def _logits(self, model: Model, rows: np.ndarray) -> np.ndarray:
         """What the model makes of these rows, a slice at a time."""
-        size = min(len(self._some), _AT_ONCE)
+        size = min(len(self._some), AT_ONCE)
         slices = [rows[start : start + size] for start in range(0, len(rows), size)]
         model.set_training(False)
         parts = [model.outputs(self._dataset.held_out_x[some]) for some in slices]

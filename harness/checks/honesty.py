@@ -5,11 +5,14 @@ from __future__ import annotations
 from harness.checks.base import Judgement, Stage, check
 from harness.checks.measured import SINGLE, judge_measurements
 from harness.config import MilestoneConfig
+from harness.measurement import Measurement
 from harness.record import RunRecord
 
 # The subjects of rows that are about evaluations, and about the record; all others are about
 # the loss.
 _OF_EVALUATIONS = ("the evaluation", "accuracy")
+# What the probe of the whole training says of its evaluations begins with one of these words.
+_SCORES = ("accuracy ", "loss ")
 _OF_RECORDS = ("the gradient watch", "the record")
 
 
@@ -29,12 +32,17 @@ def loss_is_honest(config: MilestoneConfig, record: RunRecord) -> Judgement:
 def evaluation_is_honest(config: MilestoneConfig, record: RunRecord) -> Judgement:
     """Accuracy and held-out loss are those of all held-out examples, each counted once.
 
-    In evaluation mode; and looking changes neither the model nor its training.
+    In evaluation mode; and looking changes neither the model nor its training. Evaluations of
+    the training itself are of the weights that it had then.
     """
-    rows = [row for row in record.probed.measured["honesty"] if row.subject in _OF_EVALUATIONS]
+    measured = record.probed.measured
+    rows = [row for row in measured["honesty"] if row.subject in _OF_EVALUATIONS]
+    if all(row.error <= SINGLE for row in rows):  # else that explains whatever comes later
+        rows += [row for row in measured.get("whole_training", []) if is_score(row)]
     hint = (
         "Accuracy is the share of all scored held-out targets that the largest logit (or the "
-        "sign of the only one) gets right; evaluation may change nothing."
+        "sign of the only one) gets right; evaluation may change nothing, and asks the model of "
+        "that very step: what an engine keeps of earlier looks may not answer."
     )
     return judge_measurements(rows, SINGLE, "evaluations count right and change nothing", hint)
 
@@ -48,3 +56,8 @@ def record_is_honest(config: MilestoneConfig, record: RunRecord) -> Judgement:
     rows = [row for row in record.probed.measured["honesty"] if row.subject in _OF_RECORDS]
     hint = "Euclidean norms of what was there at that very step, for each tensor by itself."
     return judge_measurements(rows, SINGLE, "the record is of what was there", hint)
+
+
+def is_score(row: Measurement) -> bool:
+    """Whether a row of the probe of the whole training is about what an evaluation came to."""
+    return row.subject == "the evaluation" and row.what.startswith(_SCORES)

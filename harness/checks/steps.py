@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from harness.checks.base import Judgement, Stage, check, training_check
+from harness.checks.honesty import is_score
 from harness.checks.measured import SINGLE, judge_measurements
 from harness.config import MilestoneConfig
 from harness.measurement import Measurement
@@ -37,7 +38,7 @@ def training_follows_the_rule(config: MilestoneConfig, record: RunRecord) -> Jud
 
     All are taken, every change is that of the rule, and so are gradients here and there.
     """
-    rows = record.probed.measured["whole_training"]
+    rows = [row for row in record.probed.measured["whole_training"] if not is_score(row)]
     good = f"{record.steps} steps of the training are as declared"
     return judge_measurements(rows, SINGLE, good, _HINT)
 

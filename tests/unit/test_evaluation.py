@@ -61,7 +61,7 @@ def test_slices_at_the_end_are_as_large_as_looks_on_the_way(
 
 
 def test_no_look_is_at_more_than_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluation, "_AT_ONCE", 3)
+    monkeypatch.setattr(evaluation, "AT_ONCE", 3)
     model, record = looked_at_the_end(None)
     assert model.sizes == [3, 3, 3, 1]
     assert record.final_accuracy == 0.6

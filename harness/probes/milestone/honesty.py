@@ -23,14 +23,13 @@ from harness.probes.counting import counted
 from harness.probes.models.specimen import Specimen
 from harness.probes.runs.known_answers import KnownAnswers, answers_of, known_answers
 from harness.probes.runs.recorded import measure_digests, measure_record, measure_watch
+from harness.probes.runs.scores import ACCURACY, EVALUATION, put, scores
 from harness.probes.runs.short_run import Batch, changed, copies
 from harness.probes.runs.witnessed import Witnessed, witnessed
 from harness.record import RunRecord
 from harness.watches.losses import LossWatch
 
 LOG = "the loss log"
-EVALUATION = "the evaluation"
-ACCURACY = "accuracy"
 # Up and down, in batches of several sizes: a log that only falls, lags, smooths or cuts is seen.
 _SCALES = (0.5, 2.0, 1.0, 100.0, 0.2, 3.0, 0.1)
 _ROWS = (5, 5, 3, 5, 1, 8, 8)
@@ -98,7 +97,7 @@ def _losses_of(specimen: Specimen, model: Model, run: Witnessed) -> Iterator[Mea
         return  # no second pass is like the first
     expected = []
     for values, (x, y) in zip(run.values, run.batches, strict=False):
-        _put(specimen.backend, model, values)
+        put(specimen.backend, model, values)
         logits = answers_of(specimen, model, x)
         expected.append(VALUES[name](logits.astype(np.float64), targets_for(name, logits, y)))
     if np.isfinite(expected).all():  # else training went astray, which others say
@@ -120,7 +119,7 @@ def _of_known_answers(known: KnownAnswers, config: MilestoneConfig) -> Iterator[
     yield counted(EVALUATION, "step of an evaluation", record.evaluated_at[-1], 7)
     yield from _asked(known, "an evaluation on the way", wanted)
     got = record.accuracy[-1], record.held_out_loss[-1]
-    yield from _scores(name, "on the way", got, *known.answers(sorted(set(known.asked))))
+    yield from scores(name, "on the way", got, *known.answers(sorted(set(known.asked))))
     known.weigh(_WORSE)
     evaluation.on_the_way(known.model(), 8, record)
     known.asked.clear()
@@ -130,7 +129,7 @@ def _of_known_answers(known: KnownAnswers, config: MilestoneConfig) -> Iterator[
     known.weigh(_WORSE)
     yield from _asked(known, "the last evaluation", total)
     got = record.final_accuracy, record.final_loss
-    yield from _scores(name, "at the end", got, *known.answers(range(total)))
+    yield from scores(name, "at the end", got, *known.answers(range(total)))
     known.logits[...] = np.nan
     evaluation.at_the_end(known.model(), record)
     if known.dataset.held_out_y.min() >= 0:  # -1 stands for no prediction
@@ -151,35 +150,6 @@ def _asked(known: KnownAnswers, who: str, wanted: int) -> Iterator[Measurement]:
     yield counted(EVALUATION, f"examples that {who} looks at more often than others", uneven, 0)
 
 
-def _scores(
-    name: str,
-    when: str,
-    got: tuple[float, float],
-    logits: np.ndarray,
-    y: np.ndarray,
-    scored: np.ndarray,
-) -> Iterator[Measurement]:
-    """Accuracy, right to the last answer, and loss."""
-    expected = _share_right(name, logits, y, scored)
-    answers_off = abs(got[0] - expected) * max(int(scored.sum()), 1)
-    yield Measurement(ACCURACY, f"accuracy {when}", got[0], expected, answers_off)
-    targets = targets_for(name, logits, y)
-    loss = VALUES[name](logits.astype(np.float64), targets)
-    yield compared(EVALUATION, f"loss {when}", np.array(got[1]), np.array(loss))
-
-
-def _share_right(name: str, logits: np.ndarray, y: np.ndarray, scored: np.ndarray) -> float:
-    """Answer by answer: the largest logit, or the side of the threshold that a number is on."""
-    if name == "CrossEntropyLoss":
-        answers = [row.index(max(row)) for row in logits.tolist()]
-    else:
-        threshold = 0.5 if name == "MSELoss" else 0.0  # of a probability of one half: logit 0
-        answers = [int(number > threshold) for number in logits.ravel().tolist()]
-    pairs = zip(answers, y.ravel().tolist(), scored.ravel().tolist(), strict=True)
-    right = [int(answer == target) for answer, target, counts in pairs if counts]
-    return sum(right) / max(len(right), 1)
-
-
 def _evaluations_of(specimen: Specimen, model: Model, run: Witnessed) -> Iterator[Measurement]:
     """Every accuracy and held-out loss of a short training, from its weights."""
     name, record, dataset = specimen.config.training.loss, run.record, run.dataset
@@ -192,13 +162,13 @@ def _evaluations_of(specimen: Specimen, model: Model, run: Witnessed) -> Iterato
     points = [*zip(record.accuracy, record.held_out_loss, strict=True)]
     last = (record.final_accuracy, record.final_loss)
     for values, got in zip([*run.values, run.values[-1]], [*points, last], strict=False):
-        _put(specimen.backend, model, values)
+        put(specimen.backend, model, values)
         logits = answers_of(specimen, model, dataset.held_out_x)
         if not np.isfinite(logits).all():
             return  # a training that went astray: others say so
         y = dataset.held_out_y.reshape(-1)
         scored = np.ones(y.shape, dtype=bool) if mask is None else mask.reshape(-1)
-        yield from _scores(name, "during a short training", got, logits, y, scored)
+        yield from scores(name, "during a short training", got, logits, y, scored)
 
 
 def _left_alone(specimen: Specimen, model: Model, batch: Batch) -> Iterator[Measurement]:
@@ -231,8 +201,3 @@ def _gradients(backend: Backend, parameters: Sequence[object]) -> list[np.ndarra
 def _unequal(some: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> int:
     pairs = zip(some, others, strict=True)
     return sum(not np.array_equal(mine, other, equal_nan=True) for mine, other in pairs)
-
-
-def _put(backend: Backend, model: Model, values: Sequence[np.ndarray]) -> None:
-    for parameter, value in zip(model.parameters.values(), values, strict=True):
-        backend.set_value(parameter, value.copy())

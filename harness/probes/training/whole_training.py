@@ -16,6 +16,7 @@ from harness.probes.comparing import compared
 from harness.probes.counting import counted
 from harness.probes.runs.blocks import STEPS
 from harness.probes.runs.gradient_guesses import AGREES
+from harness.probes.runs.looks_back import evaluation_rows
 from harness.probes.runs.rows import EVALUATION, LOOP, Bench, told_in_order
 from harness.probes.runs.short_run import first_of
 from harness.probes.runs.spots import spot_rows
@@ -27,11 +28,15 @@ AFTER = STEPS
 
 
 def measure(whole: WholeTraining) -> Iterator[Measurement]:
-    """Rows about the number of steps, what is left at the end, some gradients, and all changes."""
+    """Rows about the number of steps, what is left at the end, some gradients, and all changes.
+
+    Then those of some evaluations.
+    """
     yield from _length(whole)
     yield from _left(whole)
     if whole.count:
         yield from _steps(whole)
+    yield from evaluation_rows(whole)
 
 
 def _length(whole: WholeTraining) -> Iterator[Measurement]:
