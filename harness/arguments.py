@@ -96,14 +96,14 @@ def misfits(
             yield name, f"{name} is missing"
 
 
-def accepts(factory: Factory, name: str) -> bool:
-    """Whether `factory` takes an argument of that name: as one of its own, or as any (**kwargs).
+def accepts(factory: Factory, *names: str) -> bool:
+    """Whether `factory` takes arguments of all these names, as its own or as any (**kwargs).
 
     One that does not tell what it takes may take it. This is the only notion of that: whoever
     builds a layer hands over its generator, `rng`, by it.
     """
     named, is_open = _signature(factory)
-    return is_open or name in named
+    return is_open or named.keys() >= set(names)
 
 
 def may_lack(factory: Factory, name: str) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import cache
 
 from harness import backends
+from harness.arguments import accepts
 from harness.config_files import milestone_files
 from harness.conformance.case import LEVELS, Case
 from harness.conformance.owing import (
@@ -24,7 +25,6 @@ from harness.conformance.training import of_milestone
 from harness.conformance.trying import cases_of
 from harness.errors import UsageError, did_you_mean
 from harness.probes.trials.cases import CONTAINERS, OPS
-from harness.probes.trials.trial import accepts
 
 
 @cache
@@ -46,7 +46,7 @@ def _cases() -> Iterator[Case]:
     yield of_dropout()
     for name in sorted(space.layers, key=lambda name: (name in CONTAINERS, name)):
         yield from cases_of("layers", name)
-        yield from of_layer(name, accepts(space.layers[name], ("rng",)))
+        yield from of_layer(name, accepts(space.layers[name], "rng"))
     for name in space.losses:
         yield from cases_of("losses", name)
     yield from of_backward()

@@ -12,13 +12,13 @@ from time import perf_counter
 
 import numpy as np
 
+from harness.arguments import accepts
 from harness.backends.base import Backend
 from harness.checks.crashes import raised_in
 from harness.conformance.case import Case, Engine, Finding
 from harness.errors import NotSupportedError
 from harness.measurement import NotMeasurableError
 from harness.probes.trials.cases.pool import Pool
-from harness.probes.trials.trial import accepts
 from harness.raised import text_of, told
 
 
@@ -39,9 +39,9 @@ def lacking(case: Case, backend: Backend) -> str:
         what = {"losses": "loss"}.get(need.kind, need.kind.removesuffix("s"))
         if need.name not in offered:
             return f"backend '{backend.name}' offers no {what} {need.name}"
-        if not accepts(offered[need.name], need.arguments):
+        if not accepts(offered[need.name], *need.arguments):
             lacks = [each for each in sorted(need.arguments)
-                     if not accepts(offered[need.name], (each,))]  # fmt: skip
+                     if not accepts(offered[need.name], each)]  # fmt: skip
             return f"{need.name} of backend '{backend.name}' takes no argument {', '.join(lacks)}"
     return ""
 

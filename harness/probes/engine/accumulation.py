@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 
+from harness.arguments import accepts
 from harness.backends.base import Backend
 from harness.measurement import Measurement, NotMeasurableError
 from harness.probes.comparing import compared
 from harness.probes.counting import counted
-from harness.probes.runs.optimizer_manners import takes
 from harness.probes.runs.stepping import crashed
 from harness.probes.trials.uses import (
     ROUNDED,
@@ -213,7 +213,7 @@ def _with_optimizer(backend: Backend) -> Iterator[Measurement]:
         a, b, g = numbers(3, seed=5)
         leaves = {"x": backend.leaf(a), "y": backend.leaf(b)}
         x, y = leaves.values()
-        optimizer = factory([x, y], lr=0.1, **(decay if takes(factory, decay) else {}))
+        optimizer = factory([x, y], lr=0.1, **(decay if accepts(factory, *decay) else {}))
         for step, subject in ((1, TAPE), (2, name)):
             a, b = (array.copy() for array in backend.arrays([x, y]))
             for _ in range(2):

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from harness.arguments import accepts
 from harness.backends.base import Backend, Factory
 from harness.measurement import Measurement
 from harness.oracles.optimizers import RULES
-from harness.probes.runs.optimizer_manners import clipping, manners, takes, widened
+from harness.probes.runs.optimizer_manners import clipping, manners, widened
 from harness.probes.runs.stepping import crashed, fitting, row, run
 
 # Several of one shape, so that they can be mixed up; a square one, vectors, and one number.
@@ -68,7 +69,7 @@ def _rules(
     backend: Backend, name: str, factory: Factory, wide: Material, narrow: Material
 ) -> Iterator[Measurement]:
     """One optimizer with each of its options in float64, with most of them in float32."""
-    known = [each for each in VARIANTS.get(name, []) if takes(factory, each)]
+    known = [each for each in VARIANTS.get(name, []) if accepts(factory, *each)]
     for arguments in known:
         yield from of_options(backend, name, factory, arguments, wide)
     if known:

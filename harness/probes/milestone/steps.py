@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from harness.arguments import accepts
 from harness.config import MilestoneConfig
 from harness.measurement import Measurement
 from harness.probes.models.specimen import Specimen
 from harness.probes.runs.gradient_guesses import AGREES, gradient_errors
-from harness.probes.runs.optimizer_manners import takes
 from harness.probes.runs.rows import LOOP, Bench, rows_of
 from harness.probes.runs.short_run import ShortRun, changed, few_examples, shortened
 from harness.probes.runs.twin import expected_gradients
@@ -99,7 +99,7 @@ def _other_settings(bench: Bench, config: MilestoneConfig) -> tuple[str, dict[st
     section = config.training
     factory = bench.specimen.backend.namespace.optimizers[section.optimizer]
     options = OPTIONS.get(section.optimizer, {"weight_decay": 0.1})
-    options = {key: value for key, value in options.items() if takes(factory, {key: value})}
+    options = {key: value for key, value in options.items() if accepts(factory, key)}
     decay = None if section.lr_decay else "linear"
     words = ["with a linear decay" if decay else "with a constant learning rate", *options]
     text = " and ".join([", ".join(words[:-1]), words[-1]] if options else words)

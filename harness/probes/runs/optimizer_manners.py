@@ -30,11 +30,6 @@ CLIP = "clip_grad_norm"
 UNITS = 100.0
 
 
-def takes(factory: Factory, arguments: Mapping[str, object]) -> bool:
-    """Whether a factory has arguments of all these names, or takes any name."""
-    return all(accepts(factory, argument) for argument in arguments)
-
-
 def manners(backend: Backend, name: str, factory: Factory) -> Iterator[Measurement]:
     """Rows about missing gradients, several optimizers or dtypes, zero_grad, and who feels it."""
     for look in MANNERS.values():
@@ -57,7 +52,7 @@ def widened(
 
 def _options(factory: Factory) -> dict[str, float]:
     """Momentum where there is such a thing: what is remembered shows."""
-    return {"momentum": 0.9} if takes(factory, {"momentum": 0.9}) else {}
+    return {"momentum": 0.9} if accepts(factory, "momentum") else {}
 
 
 def _arrays(seed: int, shapes: Sequence[tuple[int, ...]] = SHAPES) -> list[np.ndarray]:
@@ -134,7 +129,7 @@ def _gradients_are_read_only(
     backend: Backend, name: str, factory: Factory
 ) -> Iterator[Measurement]:
     """A step leaves the gradients as they are, also those that are laid out otherwise."""
-    options = {"weight_decay": 0.5} if takes(factory, {"weight_decay": 0.5}) else {}
+    options = {"weight_decay": 0.5} if accepts(factory, "weight_decay") else {}
     values, gradients = _arrays(5), _arrays(6)
     gradients[1] = np.asfortranarray(gradients[1])
     parameters = [backend.leaf(each) for each in values]
@@ -153,7 +148,7 @@ def _gradients_are_read_only(
 def _from_new_values(backend: Backend, name: str, factory: Factory) -> Iterator[Measurement]:
     """A step starts from the numbers that are there, also from others than it left itself."""
     # Weight decay would make a step depend on the numbers that it starts from.
-    options = {"weight_decay": 0.0} if takes(factory, {"weight_decay": 0.0}) else {}
+    options = {"weight_decay": 0.0} if accepts(factory, "weight_decay") else {}
     changes = []
     for is_replaced in (False, True):
         parameters = [backend.leaf(each) for each in _arrays(25)]

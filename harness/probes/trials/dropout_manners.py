@@ -12,13 +12,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from harness.arguments import may_lack
+from harness.arguments import accepts, may_lack
 from harness.backends.base import Backend, EngineTensor, Layer
 from harness.measurement import Measurement
 from harness.probes.comparing import compared
 from harness.probes.rounding import compared_in_single
 from harness.probes.trials.cases.pool import Pool
-from harness.probes.trials.trial import accepts
 
 # Examples, places and features: long enough that an axis is not all kept or all dropped by chance.
 SHAPE = (8, 12, 16)
@@ -52,14 +51,14 @@ class _Dropped:
 def of_op(backend: Backend, name: str, pool: Pool) -> Iterator[Measurement]:
     """Rows for the op, with a generator where it takes one."""
     op = backend.namespace.ops[name]
-    if not accepts(op, ("p", "training")):
+    if not accepts(op, "p", "training"):
         return
 
     def drop(p: float, training: bool, rng: np.random.Generator | None) -> Drop:
-        draws = {"rng": rng} if rng is not None and accepts(op, ("rng",)) else {}
+        draws = {"rng": rng} if rng is not None and accepts(op, "rng") else {}
         return lambda x: op(x, p=p, training=training, **draws)
 
-    yield from _of(backend, name, pool, drop, accepts(op, ("rng",)))
+    yield from _of(backend, name, pool, drop, accepts(op, "rng"))
     yield from _apart(backend, name, pool, drop)
     if may_lack(op, "rng"):
         yield _unseeded(backend, name, drop)
@@ -68,11 +67,11 @@ def of_op(backend: Backend, name: str, pool: Pool) -> Iterator[Measurement]:
 def of_layer(backend: Backend, name: str, pool: Pool) -> Iterator[Measurement]:
     """Rows for the layer, switched to and fro."""
     factory = backend.namespace.layers[name]
-    if not accepts(factory, ("p",)):
+    if not accepts(factory, "p"):
         return
 
     def build(p: float, rng: np.random.Generator | None) -> Layer:
-        draws = {"rng": rng} if rng is not None and accepts(factory, ("rng",)) else {}
+        draws = {"rng": rng} if rng is not None and accepts(factory, "rng") else {}
         return factory(p=p, **draws)
 
     def drop(p: float, training: bool, rng: np.random.Generator | None) -> Drop:
@@ -80,7 +79,7 @@ def of_layer(backend: Backend, name: str, pool: Pool) -> Iterator[Measurement]:
         backend.set_training([layer], training)
         return layer
 
-    yield from _of(backend, name, pool, drop, accepts(factory, ("rng",)))
+    yield from _of(backend, name, pool, drop, accepts(factory, "rng"))
     yield from _apart(backend, name, pool, drop)
     if may_lack(factory, "rng"):
         yield _unseeded(backend, name, drop)

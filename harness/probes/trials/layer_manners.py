@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from harness.arguments import accepts
 from harness.backends.base import Backend
 from harness.measurement import Measurement
 from harness.probes import global_randomness
@@ -16,7 +17,6 @@ from harness.probes.trials import cases
 from harness.probes.trials.cases.case import Case
 from harness.probes.trials.cases.pool import Pool
 from harness.probes.trials.layers import build, fitting_cases
-from harness.probes.trials.trial import accepts
 
 # In training these do something else than in evaluation.
 MODAL = ("Dropout",)
@@ -34,7 +34,7 @@ def modes(backend: Backend, name: str, pool: Pool) -> Iterator[Measurement]:
 def draws(backend: Backend, name: str, pool: Pool) -> Iterator[Measurement]:
     """The same numbers for the same seed, others for another, and nothing from elsewhere."""
     case = _first_case(backend, name)
-    if case is None or not accepts(backend.namespace.layers[name], ("rng",)):
+    if case is None or not accepts(backend.namespace.layers[name], "rng"):
         return
     (x,) = (array for array in case.draw(pool) if array is not None)
     before = global_randomness.states()

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.arguments import accepts
 from harness.backends.base import Backend, Layer
 from harness.oracles.layers import CONTAINERS as JOINED
 from harness.oracles.layers import LAYERS as CONVENTIONS
@@ -15,7 +16,7 @@ from harness.oracles.layers import Convention
 from harness.probes.trials import cases
 from harness.probes.trials.cases.case import Array, Case, Numbers, usual
 from harness.probes.trials.cases.pool import Pool
-from harness.probes.trials.trial import Arrays, Lead, Run, Trial, accepts, led, shape_of, tensors_of
+from harness.probes.trials.trial import Arrays, Lead, Run, Trial, led, shape_of, tensors_of
 
 # What a layer of an unknown type may take; those that it refuses are left out.
 _GUESSES = [Case((shape,), may_refuse=True) for shape in ((2, 3, 4), (2, 3), (2, 3, 4, 4))]
@@ -29,7 +30,7 @@ def build(backend: Backend, name: str, arguments: Mapping[str, Any], seed: int =
                  enumerate(arguments["layers"])]  # fmt: skip
         container: Layer = factory(*inner)
         return container
-    draws = {"rng": np.random.default_rng(seed)} if accepts(factory, {"rng"}) else {}
+    draws = {"rng": np.random.default_rng(seed)} if accepts(factory, "rng") else {}
     layer: Layer = factory(**arguments, **draws)
     return layer
 
@@ -56,7 +57,7 @@ def fitting_cases(
         case
         for case in table
         if all(kind in offered for kind in inside(case))
-        and (inside(case) or accepts(factory, case.arguments))
+        and (inside(case) or accepts(factory, *case.arguments))
     ]
     is_some = {*map(id, table[::every])}
     return [case for case in fitting if id(case) in is_some] or fitting[:1]
@@ -99,7 +100,7 @@ def layer_trial(backend: Backend, name: str, case: Case, pool: Pool, training: b
     """The trial of one case; raises what building the layer raises."""
     layer = build(backend, name, case.arguments)
     own = backend.parameters(layer)
-    draws = not own and accepts(backend.namespace.layers[name], ("rng",))
+    draws = not own and accepts(backend.namespace.layers[name], "rng")
     drawn = [Numbers(array.shape, "signed", 0.7) for array in backend.arrays(list(own.values()))]
 
     def run(arrays: Arrays, wanted: Collection[int], lead: Lead | None = None) -> Run:

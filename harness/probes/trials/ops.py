@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.arguments import accepts
 from harness.backends.base import Backend, EngineTensor
 from harness.oracles.ops import LOSSES, OPS, Formula
 from harness.probes.trials import cases
@@ -18,7 +19,6 @@ from harness.probes.trials.trial import (
     Lead,
     Run,
     Trial,
-    accepts,
     input_names,
     led,
     tensors_of,
@@ -55,7 +55,7 @@ def op_trials(backend: Backend, name: str, pool: Pool, every: int = 1) -> list[T
     return [
         op_trial(backend, name, case, pool, is_large)
         for case, is_large in (*some, *((case, True) for case in large))
-        if accepts(op, {*case.arguments, *case.tensors})
+        if accepts(op, *case.arguments, *case.tensors)
     ]
 
 
@@ -102,7 +102,7 @@ def loss_trials(backend: Backend, name: str, pool: Pool, every: int = 1) -> list
     return [
         loss_trial(backend, name, case, pool)
         for case in usual(cases.OPS.get(LOSSES.get(name, ""), GUESSES))[::every]
-        if accepts(factory, case.arguments)
+        if accepts(factory, *case.arguments)
     ]
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.arguments import accepts
 from harness.backends.base import Backend, EngineTensor
 from harness.oracles.ops import DEFAULTS, OPS, Formula
 from harness.probes.trials import cases
@@ -24,7 +25,6 @@ from harness.probes.trials.trial import (
     Lead,
     Run,
     Trial,
-    accepts,
     input_names,
     led,
     tensors_of,
@@ -159,7 +159,7 @@ def _takes(method: Callable[..., Any], case: Case) -> bool:
     if any(each.kind is inspect.Parameter.VAR_POSITIONAL for each in parameters):
         values = list(case.arguments.values())
         return not values or (len(values) == 1 and isinstance(values[0], tuple))
-    return accepts(method, case.arguments)
+    return accepts(method, *case.arguments)
 
 
 def _offers(kind: type, each: Spelling) -> bool:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
-from harness.arguments import accepts as one_accepts
-from harness.backends.base import Backend, EngineTensor, Factory
+from harness.backends.base import Backend, EngineTensor
 from harness.probes.trials.cases.case import Array, Case, Numbers, positive
 
 Arrays = Sequence[Array | None]
@@ -102,8 +101,3 @@ def led(
     if lead is None:
         return tensors
     return [lead(tensor) if i in wanted else tensor for i, tensor in enumerate(tensors)]
-
-
-def accepts(factory: Factory, arguments: Iterable[str]) -> bool:
-    """Whether a factory has arguments of all these names, as far as one can tell."""
-    return all(one_accepts(factory, argument) for argument in arguments)
