@@ -68,11 +68,19 @@ class Evaluation:
 
     def _scores(self, logits: np.ndarray, rows: np.ndarray) -> tuple[list[float], list[float]]:
         """The accuracy and the loss of each of several looks at these rows, (k, ...) logits."""
-        dataset = self._dataset
         loss_function, predict = LOSSES[self._loss_name]
-        targets = targets_for(self._loss_name, logits[0], dataset.held_out_y[rows])
-        mask = dataset.scored_mask
-        scored = None if mask is None else mask[rows].reshape(targets.shape)
+        targets, scored = held_out_targets(self._loss_name, logits[0], self._dataset, rows)
         shares = [accuracy(each, targets, scored) for each in predict(logits)]
         everywhere = np.broadcast_to(targets, (len(logits), *targets.shape))
         return shares, loss_function(logits, everywhere).tolist()
+
+
+def held_out_targets(
+    loss: str, logits: np.ndarray, dataset: Dataset, rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """What a loss takes for the logits of these rows, and a mask of what counts for accuracy.
+
+    None where all of it does.
+    """
+    targets, mask = targets_for(loss, logits, dataset.held_out_y[rows]), dataset.scored_mask
+    return targets, None if mask is None else mask[rows].reshape(targets.shape)

@@ -32,7 +32,7 @@ def checksum(*arrays: np.ndarray) -> int:
 
 def norm(array: np.ndarray) -> float:
     """The Euclidean norm, in float64."""
-    return float(fingerprints([array])[1][0])
+    return float(_norms(_numbers([array]))[0])
 
 
 def sketch(array: np.ndarray) -> np.ndarray:
@@ -40,19 +40,32 @@ def sketch(array: np.ndarray) -> np.ndarray:
 
     Source: Achlioptas 2003, Database-friendly random projections.
     """
-    return np.asarray(fingerprints([array])[2][0])
+    return np.asarray(_sketches(_numbers([array]))[0])
 
 
 def fingerprints(arrays: Sequence[np.ndarray]) -> Fingerprints:
     """Checksum, norm and sketch of each of some arrays of one size, at least one."""
-    numbers = np.stack([array.reshape(-1) for array in arrays]).astype(np.float64)
-    sketches = np.zeros((len(arrays), WIDTH))
+    numbers, sums = _numbers(arrays), [checksum(array) for array in arrays]
+    return np.array(sums, np.uint64), _norms(numbers), _sketches(numbers)
+
+
+def _numbers(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """(k, size) of k arrays, in float64."""
+    return np.stack([array.reshape(-1) for array in arrays]).astype(np.float64)
+
+
+def _norms(numbers: np.ndarray) -> np.ndarray:
+    with np.errstate(all="ignore"):
+        return np.asarray(np.sqrt(np.vecdot(numbers, numbers)))
+
+
+def _sketches(numbers: np.ndarray) -> np.ndarray:
+    sketches = np.zeros((len(numbers), WIDTH))
     with np.errstate(all="ignore"):  # what is not finite has a sketch that is not
         for start in range(0, numbers.shape[1], _CHUNK):
             some = numbers[:, start : start + _CHUNK]
             sketches += some @ _signs(start)[: some.shape[1]]
-        norms = np.sqrt(np.vecdot(numbers, numbers))
-    return np.array([checksum(array) for array in arrays], np.uint64), norms, sketches
+    return sketches
 
 
 @lru_cache(maxsize=256)

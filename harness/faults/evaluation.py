@@ -10,10 +10,10 @@ from harness import metrics
 from harness.autograd import ops
 from harness.autograd.ops.losses import Reduction
 from harness.autograd.tensor import Tensor
-from harness.evaluation import Evaluation
+from harness.evaluation import Evaluation, held_out_targets
 from harness.faults.base import fault
 from harness.faults.ground import Ground
-from harness.metrics import above, accuracy, largest_logit, targets_for
+from harness.metrics import above, accuracy, largest_logit
 from harness.model import Model
 from harness.record import RunRecord
 from harness.watches.losses import LossWatch
@@ -95,10 +95,7 @@ def _with_accuracy_of_classes(ground: Ground, changed: OfLogits) -> None:
         shares, losses = right(self, logits, rows)
         if self._loss_name != "CrossEntropyLoss":
             return shares, losses
-        dataset = self._dataset
-        targets = targets_for(self._loss_name, logits[0], dataset.held_out_y[rows])
-        mask = dataset.scored_mask
-        scored = None if mask is None else mask[rows].reshape(targets.shape)
+        targets, scored = held_out_targets(self._loss_name, logits[0], self._dataset, rows)
         return [changed(each, targets, scored) for each in logits], losses
 
     ground.patch(Evaluation, "_scores", scores)

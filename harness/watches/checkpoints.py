@@ -110,8 +110,7 @@ class _Kept:
         """(k, t) checksums, (k, t) norms and (k, t, WIDTH) sketches."""
         if self._copies:
             self._sum_up()
-        crcs, norms, sketches = zip(*self._done, strict=True)
-        return np.concatenate(crcs), np.concatenate(norms), np.concatenate(sketches)
+        return _joined(self._done)
 
 
 def _of_column(arrays: Sequence[np.ndarray | None]) -> Fingerprints:
@@ -120,6 +119,10 @@ def _of_column(arrays: Sequence[np.ndarray | None]) -> Fingerprints:
     for size, run in groupby(arrays, key=lambda array: -1 if array is None else array.size):
         of_a_size = list(run)
         parts.append(_missing(len(of_a_size)) if size < 0 else fingerprints(of_a_size))  # type: ignore[arg-type]  # none is None
+    return _joined(parts)
+
+
+def _joined(parts: Sequence[Fingerprints]) -> Fingerprints:
     crcs, norms, sketches = zip(*parts, strict=True)
     return np.concatenate(crcs), np.concatenate(norms), np.concatenate(sketches)
 

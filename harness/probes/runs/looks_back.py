@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from harness.evaluation import AT_ONCE
+from harness.evaluation import AT_ONCE, held_out_targets
 from harness.measurement import Measurement
-from harness.metrics import LOSSES, accuracy, targets_for
+from harness.metrics import LOSSES, accuracy
 from harness.model import Model
 from harness.probes.models.specimen import Specimen, spread
 from harness.probes.runs.known_answers import answers_of
@@ -54,10 +54,9 @@ def _scores(specimen: Specimen, look: Look, logits: np.ndarray) -> Iterator[Meas
 
     Both rows are about the evaluation: it asked for logits, and got those of something else.
     """
-    dataset, name = specimen.dataset, specimen.config.training.loss
+    name = specimen.config.training.loss
     loss_function, predict = LOSSES[name]
-    targets, mask = targets_for(name, logits, dataset.held_out_y[look.rows]), dataset.scored_mask
-    scored = None if mask is None else mask[look.rows].reshape(targets.shape)
+    targets, scored = held_out_targets(name, logits, specimen.dataset, look.rows)
     expected = accuracy(predict(logits), targets, scored), float(loss_function(logits, targets))
     answers = targets.size if scored is None else int(scored.sum())
     for row in beside(look.when, look.got, expected, answers):
